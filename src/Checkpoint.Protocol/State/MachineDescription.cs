@@ -30,7 +30,11 @@ public enum InterruptChip
 /// <param name="Flags">KVM_MEM_* flags that belong to the machine (KVM_MEM_READONLY), without the ones that the engine sets for itself.</param>
 /// <param name="GuestAddress">Guest physical address of the first byte, page aligned.</param>
 /// <param name="SizeBytes">Size in bytes, a multiple of the page size.</param>
-public sealed record MemoryRegion(uint Slot, uint Flags, ulong GuestAddress, ulong SizeBytes);
+public sealed record MemoryRegion(uint Slot, uint Flags, ulong GuestAddress, ulong SizeBytes)
+{
+    /// <summary>The unit of guest memory: bytes of one page.</summary>
+    public const int PageBytes = 4096;
+}
 
 /// <summary>A capability that was switched on by KVM_ENABLE_CAP on the VM before its vCPUs were made.</summary>
 /// <param name="Capability">KVM_CAP_* number.</param>

@@ -1,0 +1,120 @@
+using System.Diagnostics;
+using System.Security.Cryptography;
+using Checkpoint.Actors.Coordination;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Storage.Locks;
+
+namespace Checkpoint.Actors;
+
+/// <summary>
+/// A machine under the engine's care: it runs, and checkpoints of it are taken on request and by schedule. It holds the
+/// machine's lock until it is disposed of.
+/// </summary>
+public sealed class AttachedMachine : IAsyncDisposable
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
+    private readonly CoordinatorActor _coordinator;
+    private readonly IMachineLock _held;
+    private readonly TimeProvider _time;
+    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private CheckpointSchedule? _schedule;
+    private bool _isStopped;
+
+    internal AttachedMachine(Func<Action<int, ParticipantFailure>, CoordinatorActor> coordinator, IMachineLock held, TimeProvider time)
+    {
+        _coordinator = coordinator(OnGone);
+        _held = held;
+        _time = time;
+        _coordinator.Start();
+        _coordinator.Host.Start();
+    }
+
+    /// <summary>The machine's name.</summary>
+    public string Vm => _held.Vm;
+
+    /// <summary>Ends, with the reason, when a vCPU or another participant has ended: from then on no checkpoint can be taken.</summary>
+    public Task<string> ParticipantEnded => _ended.Task;
+
+    /// <summary>
+    /// Raised when a round has ended, whoever asked for it, before the next round of a schedule begins. Handlers run on a
+    /// thread of the engine's that no guest waits for.
+    /// </summary>
+    public event EventHandler<CheckpointOutcome>? RoundEnded;
+
+    /// <summary>Lets the guest run.</summary>
+    public void Start() => _coordinator.Host.RunGuest();
+
+    /// <summary>Takes a checkpoint now.</summary>
+    /// <param name="label">The caller's own words, stored with it.</param>
+    /// <returns>How it ended; a task that ends with Committed means that the checkpoint is durable.</returns>
+    public Task<CheckpointOutcome> CheckpointAsync(string? label = null) => CheckpointAsync(CheckpointTrigger.Request, label);
+
+    /// <summary>Takes a checkpoint every so often, until <see cref="StopAsync"/>. A turn that falls into a round under way is skipped.</summary>
+    /// <param name="interval">From the beginning of one to the beginning of the next.</param>
+    public void CheckpointEvery(TimeSpan interval)
+    {
+        ArgumentOutOfRangeException.ThrowIfLessThan(interval, TimeSpan.FromMilliseconds(1));
+        if (_schedule is not null)
+            throw new InvalidOperationException($"Machine '{Vm}' has a schedule already.");
+        _schedule = new CheckpointSchedule(interval, _time, () => CheckpointAsync(CheckpointTrigger.Schedule, null));
+    }
+
+    /// <summary>Keeps a checkpoint whatever retention says.</summary>
+    /// <returns>Null, or why not.</returns>
+    public async Task<Refusal?> PinAsync(long number) =>
+        RefusalOf(await _coordinator.AskAsync(id => new CoordinatorInput.Pin(id, number)).ConfigureAwait(false));
+
+    /// <summary>Lets retention take a checkpoint again.</summary>
+    /// <returns>Null, or why not.</returns>
+    public async Task<Refusal?> UnpinAsync(long number) =>
+        RefusalOf(await _coordinator.AskAsync(id => new CoordinatorInput.Unpin(id, number)).ConfigureAwait(false));
+
+    /// <summary>
+    /// Ends the schedule, lets the round under way end, then stops the vCPUs with no IO pending. The machine's registers and
+    /// memory can be read afterwards; it does not run again.
+    /// </summary>
+    public async Task StopAsync()
+    {
+        if (_isStopped)
+            return;
+        _isStopped = true;
+        if (_schedule is not null)
+            await _schedule.DisposeAsync().ConfigureAwait(false);
+        await _coordinator.AskAsync(id => new CoordinatorInput.Stop(id)).ConfigureAwait(false);
+        await _coordinator.Host.StopAsync(s_patience, _time).ConfigureAwait(false);
+        _coordinator.Dispose();
+        await _coordinator.Completion.ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await StopAsync().ConfigureAwait(false);
+        _held.Dispose();
+    }
+
+    private async Task<CheckpointOutcome> CheckpointAsync(CheckpointTrigger trigger, string? label)
+    {
+        Span<byte> random = stackalloc byte[16];
+        RandomNumberGenerator.Fill(random);
+        var checkpoint = new CheckpointId(System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian(random));
+        var begun = _time.GetTimestamp();
+        var reply = await _coordinator.AskAsync(id => new CoordinatorInput.BeginCheckpoint(id, checkpoint, trigger, label)).ConfigureAwait(false);
+        CheckpointOutcome outcome = reply switch
+        {
+            CoordinatorReply.Committed committed => new CheckpointOutcome.Committed(committed.Checkpoint, committed.Pruned, _time.GetElapsedTime(begun)),
+            CoordinatorReply.Aborted aborted => new CheckpointOutcome.Aborted(aborted.Abort),
+            CoordinatorReply.Refused refused => new CheckpointOutcome.Refused(refused.Obstacle),
+            _ => throw new UnreachableException($"A checkpoint was answered by {reply.GetType().Name}."),
+        };
+        RoundEnded?.Invoke(this, outcome);
+        return outcome;
+    }
+
+    private static Refusal? RefusalOf(CoordinatorReply reply) => (reply as CoordinatorReply.Refused)?.Obstacle;
+
+    private void OnGone(int participant, ParticipantFailure failure) =>
+        _ended.TrySetResult($"{_coordinator.Host.Participants[participant].Name} {failure.Reason}");
+}

@@ -1,0 +1,224 @@
+using Checkpoint.Actors.Coordination;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Machines.X64;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+using Checkpoint.Protocol.State;
+using Checkpoint.Storage;
+using Checkpoint.Storage.Journal;
+using Checkpoint.Storage.Locks;
+
+namespace Checkpoint.Actors;
+
+/// <summary>
+/// The public door: opens a store, attaches machines to be checkpointed, and brings machines back from what is stored.
+/// </summary>
+public sealed class CheckpointEngine : IAsyncDisposable
+{
+    private readonly TimeProvider _time;
+
+    private CheckpointEngine(CheckpointStore store, TimeProvider time)
+    {
+        Store = store;
+        _time = time;
+    }
+
+    /// <summary>What is stored.</summary>
+    public CheckpointStore Store { get; }
+
+    /// <summary>Opens a store.</summary>
+    /// <param name="options">Which one.</param>
+    /// <param name="time">The clock; the system's where none is given.</param>
+    /// <exception cref="StoreException">The store cannot be used; the message says why and what to do.</exception>
+    public static CheckpointEngine Open(StoreOptions options, TimeProvider? time = null)
+    {
+        var clock = time ?? TimeProvider.System;
+        return new CheckpointEngine(CheckpointStore.Open(options, clock), clock);
+    }
+
+    /// <summary>
+    /// Takes a machine under the engine's care. What an earlier process left half stored of it is swept first. The guest does
+    /// not run before <see cref="AttachedMachine.Start"/>.
+    /// </summary>
+    /// <param name="vm">The machine's name.</param>
+    /// <param name="attachment">The machine.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <exception cref="StoreException">Another process holds the machine, its name belongs to a machine of another shape, or the store cannot be used.</exception>
+    /// <exception cref="IntegrityException">The machine's stream is damaged.</exception>
+    public async Task<AttachedMachine> AttachAsync(string vm, MachineAttachment attachment, CancellationToken cancellationToken = default)
+    {
+        var held = Store.Lock(vm);
+        try
+        {
+            await Store.SweepAsync(held, cancellationToken).ConfigureAwait(false);
+            var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+            var restored = attachment.RestoredFrom;
+            history = await RegisterAsync(held, history, attachment, cancellationToken).ConfigureAwait(false);
+            if (restored is not null)
+                history = await AppendAsync(held, history, restored.ToEvent(_time.GetUtcNow(), continues: true), cancellationToken).ConfigureAwait(false);
+            else
+                history = history with { Current = null }; // A machine that begins anew continues from no checkpoint.
+            return new AttachedMachine(onGone => new CoordinatorActor(held, Store, history, attachment, _time, onGone), held, _time);
+        }
+        catch
+        {
+            held.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Finds a checkpoint.</summary>
+    /// <returns>The machine's name and the event that committed it.</returns>
+    /// <exception cref="StoreException">There is none, or several begin with those digits.</exception>
+    public async Task<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)> FindAsync(CheckpointReference reference, CancellationToken cancellationToken = default)
+    {
+        switch (reference)
+        {
+            case CheckpointReference.Latest latest:
+                var history = await KnownAsync(latest.Vm, cancellationToken).ConfigureAwait(false);
+                return history.Live.IsEmpty
+                    ? throw new StoreException(StoreFailure.NotFound, $"machine '{latest.Vm}' has no checkpoint")
+                    : (latest.Vm, history.Live[history.Live.Keys.Max()]);
+            case CheckpointReference.Numbered numbered:
+                var machine = await KnownAsync(numbered.Vm, cancellationToken).ConfigureAwait(false);
+                return machine.Live.TryGetValue(numbered.Number, out var found)
+                    ? (numbered.Vm, found)
+                    : throw new StoreException(StoreFailure.NotFound, $"there is no checkpoint {reference}; 'checkpoint list --vm {numbered.Vm}' shows those that there are");
+            case CheckpointReference.IdPrefix prefix:
+                return await FindByIdAsync(prefix, cancellationToken).ConfigureAwait(false);
+            default:
+                throw new ArgumentException($"Unknown reference {reference}.", nameof(reference));
+        }
+    }
+
+    /// <summary>
+    /// Builds a fresh machine that holds exactly what a checkpoint says. Nothing runs; where a single register is refused or
+    /// reads back otherwise, the machine is thrown away.
+    /// </summary>
+    /// <param name="kvm">Where to build it.</param>
+    /// <param name="reference">The checkpoint.</param>
+    /// <param name="clock">What the guest's clock does with the time since the checkpoint.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <exception cref="RestoreRefusedException">This host can't take it; every refused register is listed.</exception>
+    /// <exception cref="IntegrityException">A part is damaged.</exception>
+    /// <exception cref="StoreException">There is no such checkpoint, or the store cannot be read.</exception>
+    /// <exception cref="KvmException">This host cannot build the machine.</exception>
+    public async Task<RestoredMachine> RestoreAsync(
+        IKvm kvm,
+        CheckpointReference reference,
+        ClockPolicy clock = ClockPolicy.Freeze,
+        CancellationToken cancellationToken = default)
+    {
+        var (vm, checkpoint) = await FindAsync(reference, cancellationToken).ConfigureAwait(false);
+        var document = await Store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
+        var machine = X64Machine.Create(kvm, document.Machine);
+        try
+        {
+            if (checkpoint.Segment is not null)
+                FillMemory(vm, checkpoint, machine, cancellationToken);
+            var refusals = machine.Restore(document, clock, checkpoint.At, _time.GetUtcNow());
+            if (refusals.Count > 0)
+                throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", refusals);
+            return new RestoredMachine(machine, vm, checkpoint, document, "strict");
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Runs a restored machine without taking checkpoints of it; the restore is recorded where its machine's lock is free.</summary>
+    /// <returns>The running machine.</returns>
+    public async Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
+    {
+        var recorded = await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false);
+        return new DetachedMachine(attachment, recorded, _time);
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync() => Store.DisposeAsync();
+
+    private async Task<MachineHistory> RegisterAsync(IMachineLock held, MachineHistory history, MachineAttachment attachment, CancellationToken cancellationToken)
+    {
+        var description = attachment.Machine.Description;
+        if (history.Registration is null)
+        {
+            var origin = attachment.RestoredFrom?.Checkpoint.Id;
+            var registered = new MachineEvent.MachineRegistered(
+                held.Vm, description.Architecture, description.Vcpus.Length, (long)description.MemoryBytes, origin)
+            { At = _time.GetUtcNow() };
+            return await AppendAsync(held, history, registered, cancellationToken).ConfigureAwait(false);
+        }
+
+        var known = history.Registration;
+        if (known.Architecture != description.Architecture || known.Vcpus != description.Vcpus.Length || known.MemoryBytes != (long)description.MemoryBytes)
+        {
+            throw new StoreException(
+                StoreFailure.Unusable,
+                $"machine '{held.Vm}' is stored as {known.Architecture} with {known.Vcpus} vCPUs and {known.MemoryBytes} bytes of memory, "
+                + $"this one has {description.Vcpus.Length} vCPUs and {description.MemoryBytes} bytes: use another name");
+        }
+
+        return history;
+    }
+
+    private async Task<MachineHistory> AppendAsync(IMachineLock held, MachineHistory history, MachineEvent @event, CancellationToken cancellationToken)
+    {
+        var outcome = await Store.Journal.AppendAsync(new JournalAppend(held.Vm, history.Head, @event), cancellationToken).ConfigureAwait(false);
+        return outcome is AppendOutcome.Committed committed
+            ? history.Evolve(@event, committed.Head)
+            : throw new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' could not be written to the journal: {outcome}; try again");
+    }
+
+    private async Task<MachineHistory> KnownAsync(string vm, CancellationToken cancellationToken)
+    {
+        var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+        return history.Registration is null
+            ? throw new StoreException(StoreFailure.NotFound, $"there is no machine '{vm}'; 'checkpoint list' shows those that there are")
+            : history;
+    }
+
+    private async Task<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)> FindByIdAsync(CheckpointReference.IdPrefix prefix, CancellationToken cancellationToken)
+    {
+        var found = new List<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)>();
+        foreach (var vm in await Store.ListMachinesAsync(cancellationToken).ConfigureAwait(false))
+        {
+            var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+            found.AddRange(history.Live.Values
+                .Where(live => live.Id.ToString().StartsWith(prefix.Digits, StringComparison.Ordinal))
+                .Select(live => (vm, live)));
+        }
+
+        return found.Count switch
+        {
+            1 => found[0],
+            0 => throw new StoreException(StoreFailure.NotFound, $"there is no checkpoint whose id begins with {prefix}; 'checkpoint list' shows those that there are"),
+            _ => throw new StoreException(StoreFailure.NotFound, $"{found.Count} checkpoints have an id that begins with {prefix}; write more digits"),
+        };
+    }
+
+    private void FillMemory(string vm, MachineEvent.CheckpointCommitted checkpoint, Machine machine, CancellationToken cancellationToken)
+    {
+        using var segment = Store.Segments.Open(vm, checkpoint);
+        MemoryFiller.Fill(segment, machine.Memory, cancellationToken);
+    }
+
+    private async Task<bool> TryRecordAsync(RestoredMachine restored, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var held = Store.Lock(restored.Vm);
+            var history = await Store.RecoverAsync(restored.Vm, cancellationToken).ConfigureAwait(false);
+            await AppendAsync(held, history, restored.ToEvent(_time.GetUtcNow(), continues: false), cancellationToken).ConfigureAwait(false);
+            return true;
+        }
+        catch (StoreException)
+        {
+            // The machine itself runs elsewhere and owns its stream, or the store can only be read: a copy may run all the same.
+            return false;
+        }
+    }
+}

@@ -1,0 +1,70 @@
+using System.Buffers;
+using System.Collections.Concurrent;
+using Checkpoint.Actors.Hosting;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.State;
+using Checkpoint.Storage;
+using Checkpoint.Storage.Locks;
+using Checkpoint.Storage.Payloads;
+using Checkpoint.Storage.Segments;
+
+namespace Checkpoint.Actors.Coordination;
+
+/// <summary>
+/// Makes a captured round's parts durable. Until the event that names them is appended they are nobody's; a crash leaves them
+/// to the sweep.
+/// </summary>
+internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store, MachineHost host)
+{
+    private readonly ConcurrentDictionary<RoundId, Written> _written = new();
+    private readonly ArrayBufferWriter<byte> _document = new(64 << 10);
+
+    /// <summary>Encodes the state document and writes the memory's segment, synced.</summary>
+    public StoredParts Store(CoordinatorEffect.StoreParts effect)
+    {
+        var machine = host.Machine;
+        _document.ResetWrittenCount();
+        StateDocumentCodec.Encode(host.ToStateDocument(), _document);
+        var document = _document.WrittenMemory;
+        var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, CheckpointMode.Full, null);
+        var segment = store.Segments.Write(identity, machine.Memory.Pieces.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)));
+        _written[effect.Round] = new Written(effect.Number, document, segment);
+        return new StoredParts(
+            new StoredPart(Digest.Of(document.Span), document.Length),
+            segment,
+            CheckpointMode.Full,
+            machine.Memory.SizeBytes,
+            machine.Memory.SizeBytes / MemoryRegion.PageBytes,
+            machine.GuestClockNs,
+            host.Batching);
+    }
+
+    /// <summary>The state document that this round wrote.</summary>
+    public (long Number, ReadOnlyMemory<byte> Bytes) DocumentOf(RoundId round) => (_written[round].Number, _written[round].Document);
+
+    /// <summary>The round has become a checkpoint.</summary>
+    public void Keep(RoundId round) => _written.TryRemove(round, out _);
+
+    /// <summary>The round does not become a checkpoint: its segment goes.</summary>
+    public void Discard(RoundId round)
+    {
+        if (_written.TryRemove(round, out var written))
+            Delete(written.Segment);
+    }
+
+    /// <summary>Deletes a segment that no event names any more. Where that fails the next opening's sweep does it.</summary>
+    public void Delete(SegmentPart segment)
+    {
+        try
+        {
+            store.Segments.Delete(held, segment.Name);
+        }
+        catch (StoreException)
+        {
+            // Nothing names it: it costs space, not correctness.
+        }
+    }
+
+    private sealed record Written(long Number, ReadOnlyMemory<byte> Document, SegmentPart Segment);
+}

@@ -1,0 +1,243 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Checkpoint.Actors.Hosting;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+using Checkpoint.Storage;
+using Checkpoint.Storage.Journal;
+using Checkpoint.Storage.Locks;
+
+namespace Checkpoint.Actors.Coordination;
+
+/// <summary>
+/// The shell around <see cref="Coordinator"/>: it gives inputs their moment and carries effects out. Participants are told at
+/// once, on whatever thread reported last; everything that touches a disk goes to another thread and comes back as an input.
+/// </summary>
+internal sealed class CoordinatorActor : IParticipantListener, IDisposable
+{
+    private const int EventsPerSnapshot = 500;
+
+    private readonly IMachineLock _held;
+    private readonly CheckpointStore _store;
+    private readonly TimeProvider _time;
+    private readonly Coordinator _coordinator;
+    private readonly MachineHost _host;
+    private readonly CheckpointWriter _writer;
+    private readonly Mailbox<CoordinatorInput> _mailbox = new();
+    private readonly List<CoordinatorEffect> _effects = new(capacity: 256);
+    private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
+    private readonly DeadlineTimers _deadlines;
+    private readonly Action<int, ParticipantFailure> _onGone;
+    private long _lastRequest;
+    private long _lastSnapshot;
+
+    public CoordinatorActor(
+        IMachineLock held,
+        CheckpointStore store,
+        MachineHistory history,
+        MachineAttachment attachment,
+        TimeProvider time,
+        Action<int, ParticipantFailure> onGone)
+    {
+        _held = held;
+        _store = store;
+        _time = time;
+        _onGone = onGone;
+        _host = new MachineHost(attachment, this);
+        _coordinator = new Coordinator(history, _host.Participants, attachment.Options);
+        _writer = new CheckpointWriter(held, store, _host);
+        _deadlines = new DeadlineTimers(time, report => _mailbox.Post(report));
+        _lastSnapshot = history.Head.SequenceNumber;
+    }
+
+    /// <summary>The machine's actors.</summary>
+    public MachineHost Host => _host;
+
+    /// <summary>Ends when the actor has handled its last message.</summary>
+    public Task Completion { get; private set; } = Task.CompletedTask;
+
+    public void Start() => Completion = RunAsync();
+
+    /// <summary>Takes no more messages.</summary>
+    public void Dispose()
+    {
+        _mailbox.Close();
+        _deadlines.Dispose();
+    }
+
+    /// <summary>Puts a request to the coordinator and waits for its answer.</summary>
+    /// <param name="request">Makes the request from its number.</param>
+    public Task<CoordinatorReply> AskAsync(Func<long, CoordinatorInput.Request> request)
+    {
+        var id = Interlocked.Increment(ref _lastRequest);
+        var caller = new TaskCompletionSource<CoordinatorReply>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _callers[id] = caller;
+        if (!_mailbox.Post(request(id)) && _callers.TryRemove(id, out _))
+            caller.SetResult(new CoordinatorReply.Refused(new Refusal.Stopping()));
+        return caller.Task;
+    }
+
+    public void Hear(CoordinatorInput report)
+    {
+        _mailbox.Post(report);
+        if (report is CoordinatorInput.ParticipantGone gone)
+            _onGone(gone.Participant, gone.Failure);
+    }
+
+    private async Task RunAsync()
+    {
+        try
+        {
+            await _mailbox.RunAsync(Handle).ConfigureAwait(false);
+        }
+        catch (Exception bug)
+        {
+            // A bug of ours must not keep the guest: everybody runs, nobody waits for an answer that will not come.
+            Dispose();
+            foreach (var participant in _host.Participants.Where(each => each.Kind != ParticipantKind.Machine))
+                _host.Tell(new CoordinatorEffect.ResumeParticipant(new RoundId(0), participant.Index));
+            foreach (var id in _callers.Keys)
+            {
+                if (_callers.TryRemove(id, out var caller))
+                    caller.SetException(bug);
+            }
+
+            throw;
+        }
+    }
+
+    private void Handle(CoordinatorInput input)
+    {
+        var now = new Moment((long)_time.GetElapsedTime(0).TotalMicroseconds, _time.GetUtcNow());
+        _effects.Clear();
+        _coordinator.Handle(input, now, _effects);
+        foreach (var effect in _effects)
+            CarryOut(effect);
+        if (input is CoordinatorInput.AppendEnded)
+            SaveSnapshotIfDue(_coordinator.History);
+    }
+
+    private void CarryOut(CoordinatorEffect effect)
+    {
+        switch (effect)
+        {
+            case CoordinatorEffect.ParticipantEffect message:
+                _host.Tell(message);
+                break;
+            case CoordinatorEffect.SetDeadline deadline:
+                _deadlines.Set(deadline);
+                break;
+            case CoordinatorEffect.StoreParts parts:
+                _ = Task.Run(() => Store(parts));
+                break;
+            case CoordinatorEffect.Append append:
+                _ = Task.Run(() => AppendAsync(append));
+                break;
+            case CoordinatorEffect.DeleteSegments delete:
+                _ = Task.Run(() => DeleteAll(delete));
+                break;
+            case CoordinatorEffect.DiscardParts discard:
+                _ = Task.Run(() => _writer.Discard(discard.Round));
+                break;
+            case CoordinatorEffect.Recover:
+                _ = Task.Run(RecoverAsync);
+                break;
+            case CoordinatorEffect.Reply reply:
+                if (_callers.TryRemove(reply.RequestId, out var caller))
+                    caller.SetResult(reply.Answer);
+                break;
+            default:
+                throw new UnreachableException($"Unknown effect {effect.GetType().Name}.");
+        }
+    }
+
+    private void Store(CoordinatorEffect.StoreParts parts)
+    {
+        try
+        {
+            _mailbox.Post(new CoordinatorInput.PartsStored(parts.Round, _writer.Store(parts)));
+        }
+        catch (Exception failure)
+        {
+            // Whatever it was, the round must end and say so: the guest runs on.
+            _mailbox.Post(new CoordinatorInput.PartsNotStored(parts.Round, $"the checkpoint could not be stored: {failure.Message}"));
+        }
+    }
+
+    private async Task AppendAsync(CoordinatorEffect.Append append)
+    {
+        AppendResult result;
+        try
+        {
+            NewStateDocument? document = null;
+            if (append.StateOf is { } round)
+            {
+                var (number, bytes) = _writer.DocumentOf(round);
+                document = new NewStateDocument(number, bytes);
+            }
+
+            var outcome = await _store.Journal.AppendAsync(
+                new JournalAppend(_held.Vm, append.Expected, append.Events, document, append.DeleteStateOf)).ConfigureAwait(false);
+            result = outcome switch
+            {
+                AppendOutcome.Committed committed => new AppendResult.Committed(committed.Head),
+                AppendOutcome.Conflict => new AppendResult.Conflict(),
+                AppendOutcome.Refused refused => new AppendResult.Refused(refused.Reason),
+                AppendOutcome.Unknown unknown => new AppendResult.Unknown(unknown.Reason),
+                _ => throw new UnreachableException($"Unknown outcome {outcome.GetType().Name}."),
+            };
+        }
+        catch (Exception failure)
+        {
+            result = new AppendResult.Unknown(failure.Message);
+        }
+
+        if (result is AppendResult.Committed && append.StateOf is { } stored)
+            _writer.Keep(stored);
+        _mailbox.Post(new CoordinatorInput.AppendEnded(append.AppendId, result));
+    }
+
+    private void SaveSnapshotIfDue(MachineHistory history)
+    {
+        if (history.Head.SequenceNumber - _lastSnapshot < EventsPerSnapshot)
+            return;
+        _lastSnapshot = history.Head.SequenceNumber;
+        _ = Task.Run(async () =>
+        {
+            try
+            {
+                await EventStream.SaveSnapshotAsync(_store.Journal, _held.Vm, history).ConfigureAwait(false);
+            }
+            catch (StoreException)
+            {
+                // A snapshot only shortens the next recovery; the next one is tried after as many events again.
+            }
+        });
+    }
+
+    private void DeleteAll(CoordinatorEffect.DeleteSegments delete)
+    {
+        foreach (var segment in delete.Segments)
+            _writer.Delete(segment);
+    }
+
+    private async Task RecoverAsync()
+    {
+        var wait = TimeSpan.FromMilliseconds(50);
+        while (true)
+        {
+            try
+            {
+                _mailbox.Post(new CoordinatorInput.Recovered(await EventStream.RecoverAsync(_store.Journal, _held.Vm).ConfigureAwait(false)));
+                return;
+            }
+            catch (StoreException)
+            {
+                // The store is away; nothing can be decided before it is back.
+                await Task.Delay(wait, _time).ConfigureAwait(false);
+                wait = TimeSpan.FromMilliseconds(Math.Min(5000, wait.TotalMilliseconds * 2));
+            }
+        }
+    }
+}

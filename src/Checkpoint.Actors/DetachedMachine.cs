@@ -1,0 +1,43 @@
+using Checkpoint.Actors.Hosting;
+using Checkpoint.Protocol.Coordination;
+
+namespace Checkpoint.Actors;
+
+/// <summary>A machine that runs without checkpoints: a copy brought back to be looked at.</summary>
+public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+
+    private readonly MachineHost _host;
+    private readonly TimeProvider _time;
+    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    internal DetachedMachine(MachineAttachment attachment, bool isRecorded, TimeProvider time)
+    {
+        IsRecorded = isRecorded;
+        _time = time;
+        _host = new MachineHost(attachment, this);
+        _host.Start();
+    }
+
+    /// <summary>Whether the restore stands in its machine's journal; it does not where another process holds that machine.</summary>
+    public bool IsRecorded { get; }
+
+    /// <summary>Ends, with the reason, when a vCPU has ended.</summary>
+    public Task<string> ParticipantEnded => _ended.Task;
+
+    /// <summary>Lets the guest run.</summary>
+    public void Start() => _host.RunGuest();
+
+    /// <summary>Stops the vCPUs with no IO pending; the machine's registers and memory can be read afterwards.</summary>
+    public Task StopAsync() => _host.StopAsync(s_patience, _time);
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);
+
+    void IParticipantListener.Hear(CoordinatorInput report)
+    {
+        if (report is CoordinatorInput.ParticipantGone gone)
+            _ended.TrySetResult($"{_host.Participants[gone.Participant].Name} {gone.Failure.Reason}");
+    }
+}

@@ -1,0 +1,94 @@
+using System.Collections.Immutable;
+using System.Globalization;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Actors.Hosting;
+
+/// <summary>A machine's actors: one for each vCPU, one for the machine, one for each device with threads.</summary>
+internal sealed class MachineHost
+{
+    private readonly ImmutableArray<VcpuActor> _vcpus;
+    private readonly ImmutableArray<DeviceActor> _devices;
+    private readonly MachineActor _machine;
+    private readonly MachineAttachment _attachment;
+    private readonly ImmutableArray<IParticipantActor> _actors;
+
+    public MachineHost(MachineAttachment attachment, IParticipantListener listener)
+    {
+        _attachment = attachment;
+        var states = attachment.Machine.Vcpus;
+        var participants = ImmutableArray.CreateBuilder<Participant>();
+        Participant Next(ParticipantKind kind, string name)
+        {
+            participants.Add(new Participant(participants.Count, kind, name));
+            return participants[^1];
+        }
+
+        _vcpus = [.. states.Select(state => new VcpuActor(
+            Next(ParticipantKind.Vcpu, string.Create(CultureInfo.InvariantCulture, $"vcpu {state.Vcpu.Index}")), state, attachment.ExitHandler, listener))];
+        _devices = [.. attachment.Devices.OfType<IDeviceParticipant>().Select(device => new DeviceActor(
+            Next(ParticipantKind.Device, "device " + device.Name), device, listener))];
+        var passive = attachment.Devices.Where(device => device is not IDeviceParticipant).ToList();
+        _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment.Machine, passive, listener);
+        Participants = participants.ToImmutable();
+        _actors = [.. _vcpus, .. _devices, _machine];
+    }
+
+    /// <summary>The table of participants.</summary>
+    public ImmutableArray<Participant> Participants { get; }
+
+    /// <summary>The machine's actor: it holds the copy of the memory.</summary>
+    public MachineActor Machine => _machine;
+
+    /// <summary>How registers are read.</summary>
+    public string Batching => _attachment.Machine.Vcpus[0].Batching;
+
+    /// <summary>Starts all threads; the vCPUs are parked.</summary>
+    public void Start()
+    {
+        foreach (var actor in _actors)
+            actor.Start();
+    }
+
+    /// <summary>Lets the guest run.</summary>
+    public void RunGuest()
+    {
+        foreach (var vcpu in _vcpus)
+            vcpu.Run();
+    }
+
+    /// <summary>Passes a message on.</summary>
+    public void Tell(CoordinatorEffect.ParticipantEffect message) => _actors[message.Participant].Tell(message);
+
+    /// <summary>
+    /// Stops the vCPUs, each with no IO pending, then the other threads. A vCPU that hangs in its exit handler, or a device
+    /// that hangs, is left behind after the time given.
+    /// </summary>
+    public async Task StopAsync(TimeSpan patience, TimeProvider time)
+    {
+        foreach (var vcpu in _vcpus)
+            vcpu.Stop();
+        await WaitAsync(_vcpus, patience, time).ConfigureAwait(false);
+        foreach (var actor in _actors)
+            actor.Stop();
+        await WaitAsync(_actors, patience, time).ConfigureAwait(false);
+    }
+
+    /// <summary>What the last round captured, memory excepted.</summary>
+    public StateDocument ToStateDocument()
+    {
+        var captured = _machine.Devices.Concat(_devices.Select(device => device.State)).ToDictionary(state => state.Name);
+        return new StateDocument(
+            _attachment.Machine.Description,
+            _attachment.Machine.ToVmStateList(),
+            [.. _attachment.Machine.Vcpus.Select(vcpu => vcpu.ToStateList())],
+            [.. _attachment.Devices.Select(device => captured[device.Name])]);
+    }
+
+    private static async Task WaitAsync(IEnumerable<IParticipantActor> actors, TimeSpan patience, TimeProvider time)
+    {
+        var all = Task.WhenAll(actors.Select(actor => actor.Ended));
+        await Task.WhenAny(all, Task.Delay(patience, time)).ConfigureAwait(false);
+    }
+}

@@ -1,0 +1,112 @@
+using Checkpoint.Protocol.Coordination;
+
+namespace Checkpoint.Actors.Hosting;
+
+/// <summary>
+/// An actor with a thread of its own, because what it calls may block: an embedder's device, the copy of memory. It waits by
+/// blocking, not by spinning: the guest needs the processors.
+/// </summary>
+internal abstract class ThreadedActor : IParticipantActor
+{
+    private readonly object _gate = new();
+    private readonly Queue<CoordinatorEffect.ParticipantEffect> _messages = new(capacity: 8);
+    private readonly IParticipantListener _listener;
+    private readonly Thread _thread;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private bool _isStopping;
+
+    // Reports of the round whose first message was taken last; made on the coordinator's thread, before the guest waits.
+    private RoundReports? _reports;
+
+    protected ThreadedActor(Participant participant, IParticipantListener listener)
+    {
+        Participant = participant;
+        _listener = listener;
+        _thread = new Thread(RunThread) { IsBackground = true, Name = participant.Name };
+    }
+
+    public Task Ended => _ended.Task;
+
+    protected Participant Participant { get; }
+
+    public void Start() => _thread.Start();
+
+    public void Tell(CoordinatorEffect.ParticipantEffect message)
+    {
+        lock (_gate)
+        {
+            if (_reports?.Round != message.Round)
+                _reports = new RoundReports(message.Round, Participant.Index);
+            _messages.Enqueue(message);
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    public void Stop()
+    {
+        lock (_gate)
+        {
+            _isStopping = true;
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    protected abstract void Park();
+
+    protected abstract void Capture();
+
+    protected abstract void Resume();
+
+    private void RunThread()
+    {
+        while (Take(out var message, out var reports))
+        {
+            try
+            {
+                _listener.Hear(Do(message, reports));
+            }
+            catch (Exception failure)
+            {
+                var what = message switch
+                {
+                    CoordinatorEffect.ParkParticipant => "could not park",
+                    CoordinatorEffect.CaptureParticipant => "could not be captured",
+                    _ => "could not resume",
+                };
+                _listener.Hear(new CoordinatorInput.ParticipantFailed(message.Round, Participant.Index, Failure.Of(what, failure)));
+            }
+        }
+
+        _ended.SetResult();
+    }
+
+    private bool Take(out CoordinatorEffect.ParticipantEffect message, out RoundReports reports)
+    {
+        lock (_gate)
+        {
+            while (_messages.Count == 0 && !_isStopping)
+                Monitor.Wait(_gate);
+            var found = _messages.TryDequeue(out message!);
+            reports = _reports!;
+            return found;
+        }
+    }
+
+    private CoordinatorInput Do(CoordinatorEffect.ParticipantEffect message, RoundReports reports)
+    {
+        switch (message)
+        {
+            case CoordinatorEffect.ParkParticipant:
+                Park();
+                return reports.Parked;
+            case CoordinatorEffect.CaptureParticipant:
+                Capture();
+                return reports.Captured;
+            case CoordinatorEffect.ResumeParticipant:
+                Resume();
+                return reports.Resumed;
+            default:
+                throw new ArgumentException($"{Participant.Name} does not take {message.GetType().Name}.", nameof(message));
+        }
+    }
+}

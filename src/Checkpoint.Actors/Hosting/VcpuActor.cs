@@ -1,0 +1,95 @@
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Running;
+using Checkpoint.Protocol.Coordination;
+
+namespace Checkpoint.Actors.Hosting;
+
+/// <summary>
+/// Owns one vCPU's runner and with it the fd. Messages become requests of the runner, which has one place for a request
+/// because each one supersedes the one before; what the runner reports becomes messages to the coordinator.
+/// </summary>
+internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
+{
+    private readonly Participant _participant;
+    private readonly VcpuRunner _runner;
+    private readonly IParticipantListener _listener;
+    private readonly Thread _thread;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private RoundReports? _reports;
+
+    public VcpuActor(Participant participant, VcpuState state, IExitHandler exits, IParticipantListener listener)
+    {
+        _participant = participant;
+        _listener = listener;
+        _runner = new VcpuRunner(state.Vcpu, exits, state.Capture, this);
+        _thread = new Thread(RunThread) { IsBackground = true, Name = participant.Name };
+    }
+
+    /// <summary>Ends when the vCPU will not run again and its thread has left it.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Starts the thread; the vCPU is parked until it is resumed.</summary>
+    public void Start() => _thread.Start();
+
+    public void Tell(CoordinatorEffect.ParticipantEffect message)
+    {
+        var round = message.Round.Value;
+        switch (message)
+        {
+            case CoordinatorEffect.ParkParticipant:
+                // Made before the kick: from then on the guest waits.
+                _reports = new RoundReports(message.Round, _participant.Index);
+                _runner.RequestPark(round);
+                break;
+            case CoordinatorEffect.CaptureParticipant:
+                _runner.RequestCapture(round);
+                break;
+            case CoordinatorEffect.ResumeParticipant:
+                _runner.RequestResume(round);
+                break;
+            default:
+                throw new ArgumentException($"A vCPU does not take {message.GetType().Name}.", nameof(message));
+        }
+    }
+
+    /// <summary>Lets the vCPU run for the first time; no round waits for it.</summary>
+    public void Run() => _runner.RequestResume(0);
+
+    public void Stop() => _runner.RequestStop();
+
+    void IVcpuObserver.OnParked(long token) => Report(token, static reports => reports.Parked);
+
+    void IVcpuObserver.OnCaptured(long token) => Report(token, static reports => reports.Captured);
+
+    void IVcpuObserver.OnResumed(long token) => Report(token, static reports => reports.Resumed);
+
+    void IVcpuObserver.OnFailed(long token, Exception failure) =>
+        _listener.Hear(new CoordinatorInput.ParticipantFailed(new RoundId(token), _participant.Index, Failure.Of("could not be captured", failure)));
+
+    void IVcpuObserver.OnEnded(string reason, Exception? failure) =>
+        _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, new ParticipantFailure(reason, null, (failure as KvmException)?.Errno)));
+
+    private void Report(long token, Func<RoundReports, CoordinatorInput> report)
+    {
+        if (_reports is { } reports && reports.Round.Value == token)
+            _listener.Hear(report(reports));
+    }
+
+    private void RunThread()
+    {
+        try
+        {
+            _runner.Run();
+        }
+        catch (Exception failure)
+        {
+            // Binding the thread failed, or the runner broke: either way nobody drives this vCPU any more.
+            _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, Failure.Of("could not run", failure)));
+        }
+        finally
+        {
+            _ended.SetResult();
+        }
+    }
+}

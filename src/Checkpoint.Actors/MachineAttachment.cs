@@ -1,0 +1,26 @@
+using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Running;
+using Checkpoint.Protocol.Coordination;
+
+namespace Checkpoint.Actors;
+
+/// <summary>What an embedder hands over for its machine to be checkpointed: the machine, the answer to its exits, its devices.</summary>
+/// <param name="machine">The machine; it stays the embedder's, who disposes of it after the attachment has ended.</param>
+/// <param name="exitHandler">Handles exits, on the vCPUs' threads.</param>
+public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
+{
+    /// <summary>The machine.</summary>
+    public Machine Machine { get; } = machine;
+
+    /// <summary>Handles exits, on the vCPUs' threads.</summary>
+    public IExitHandler ExitHandler { get; } = exitHandler;
+
+    /// <summary>The devices whose states belong to the checkpoint, in the order in which they are stored; names are unique.</summary>
+    public IReadOnlyList<IDeviceState> Devices { get; init; } = [];
+
+    /// <summary>Deadlines and retention.</summary>
+    public CoordinatorOptions Options { get; init; } = new();
+
+    /// <summary>Where the machine comes from; null for one that begins anew.</summary>
+    public RestoredMachine? RestoredFrom { get; init; }
+}

@@ -1,0 +1,54 @@
+using Checkpoint.Kvm.Machines;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Actors;
+
+/// <summary>
+/// A machine that holds exactly what a checkpoint says: registers set and read back, memory filled, nothing run yet. The
+/// embedder restores its devices from <see cref="DeviceStateOf"/> and attaches or runs the machine.
+/// </summary>
+public sealed class RestoredMachine : IDisposable
+{
+    internal RestoredMachine(Machine machine, string vm, MachineEvent.CheckpointCommitted checkpoint, StateDocument document, string policy)
+    {
+        Machine = machine;
+        Vm = vm;
+        Checkpoint = checkpoint;
+        Document = document;
+        Policy = policy;
+    }
+
+    /// <summary>The machine; disposing of this object disposes of it.</summary>
+    public Machine Machine { get; }
+
+    /// <summary>The name of the machine whose checkpoint it is.</summary>
+    public string Vm { get; }
+
+    /// <summary>The checkpoint.</summary>
+    public MachineEvent.CheckpointCommitted Checkpoint { get; }
+
+    /// <summary>The checkpoint's state.</summary>
+    public StateDocument Document { get; }
+
+    /// <summary>The name of the register policy that the restore went by.</summary>
+    public string Policy { get; }
+
+    /// <summary>
+    /// Drawn anew for each restore (VMGENID): two machines from one checkpoint that shared it would share their random numbers.
+    /// </summary>
+    public Guid GenerationId { get; } = Guid.NewGuid();
+
+    /// <summary>What a device had given at the checkpoint.</summary>
+    /// <param name="name">The name under which it was registered.</param>
+    /// <exception cref="KeyNotFoundException">The checkpoint has no such device.</exception>
+    public ReadOnlyMemory<byte> DeviceStateOf(string name) =>
+        Document.Devices.FirstOrDefault(device => device.Name == name)?.State
+        ?? throw new KeyNotFoundException($"Checkpoint {Vm}@{Checkpoint.Number} has no state of a device '{name}'.");
+
+    /// <inheritdoc/>
+    public void Dispose() => Machine.Dispose();
+
+    internal MachineEvent.MachineRestored ToEvent(DateTimeOffset at, bool continues) =>
+        new(Vm, Checkpoint.Number, Checkpoint.Id, Policy, [], GenerationId, continues) { At = at };
+}

@@ -1,0 +1,28 @@
+using System.Collections.Immutable;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Device;
+
+/// <summary>
+/// The memory behind a machine's slots, as the host sees it. Vcpus write it while they run; only between park and resume is
+/// what is read here one moment.
+/// </summary>
+public interface IGuestMemory : IDisposable
+{
+    /// <summary>The slots in ascending order of guest address.</summary>
+    ImmutableArray<MemoryRegion> Regions { get; }
+
+    /// <summary>Copies guest memory out.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>
+    void Read(ulong guestAddress, Span<byte> destination);
+
+    /// <summary>Copies into guest memory.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>
+    void Write(ulong guestAddress, ReadOnlySpan<byte> source);
+
+    /// <summary>The host's view of a range, without a copy. It is valid until the memory is disposed of.</summary>
+    /// <param name="guestAddress">Guest physical address.</param>
+    /// <param name="length">Bytes, at most 1 GiB.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>
+    Memory<byte> Window(ulong guestAddress, int length);
+}

@@ -1,0 +1,86 @@
+namespace Checkpoint.Kvm.Device;
+
+/// <summary>
+/// One vCPU: what the calls on a vCPU fd do. It is driven by one thread at a time, the one that called
+/// <see cref="BindToCurrentThread"/>; only <see cref="Kick"/> may be called from others. Every call throws
+/// <see cref="KvmException"/> when the kernel says no.
+/// </summary>
+public interface IVcpu : IDisposable
+{
+    /// <summary>The vCPU's place in the machine's order, from 0.</summary>
+    int Index { get; }
+
+    /// <summary>KVM_CHECK_EXTENSION, as the vCPU's VM answers it.</summary>
+    int CheckExtension(uint capability);
+
+    /// <summary>A request that fills a struct, such as KVM_GET_REGS.</summary>
+    /// <param name="request">One of the vCPU group of the request table.</param>
+    /// <param name="argument">
+    /// The struct: at least <see cref="KvmRequest.ArgumentSize"/> bytes, more where a capability says so (KVM_GET_XSAVE2).
+    /// </param>
+    void Get(KvmRequest request, Span<byte> argument);
+
+    /// <summary>A request that takes a struct, such as KVM_SET_REGS.</summary>
+    /// <param name="request">One of the vCPU group of the request table.</param>
+    /// <param name="argument">The struct: at least <see cref="KvmRequest.ArgumentSize"/> bytes.</param>
+    void Set(KvmRequest request, ReadOnlySpan<byte> argument);
+
+    /// <summary>A request whose argument and result are plain numbers, such as KVM_GET_TSC_KHZ, KVM_SET_TSC_KHZ, KVM_KVMCLOCK_CTRL.</summary>
+    /// <returns>What the call returned.</returns>
+    long Call(KvmRequest request, ulong argument);
+
+    /// <summary>KVM_GET_MSRS (x86).</summary>
+    /// <param name="msrs">struct kvm_msrs in the kernel's layout, its count and indices filled in; at most 256 entries.</param>
+    /// <returns>How many were read: the call stops at the first that is refused.</returns>
+    int GetMsrs(Span<byte> msrs);
+
+    /// <summary>KVM_SET_MSRS (x86).</summary>
+    /// <param name="msrs">struct kvm_msrs in the kernel's layout; at most 256 entries.</param>
+    /// <returns>How many were written: the call stops at the first that is refused, those before it are changed.</returns>
+    int SetMsrs(ReadOnlySpan<byte> msrs);
+
+    /// <summary>KVM_GET_CPUID2 (x86): entries of 40 bytes, struct kvm_cpuid_entry2.</summary>
+    ReadOnlyMemory<byte> GetCpuid();
+
+    /// <summary>KVM_SET_CPUID2 (x86); before the first KVM_RUN.</summary>
+    /// <param name="entries">Entries of 40 bytes.</param>
+    void SetCpuid(ReadOnlySpan<byte> entries);
+
+    /// <summary>KVM_GET_ONE_REG.</summary>
+    /// <param name="id">The kernel's id; its bits 52 to 55 are log2 of the size in bytes.</param>
+    /// <param name="value">Exactly as many bytes as the id says.</param>
+    void GetOneReg(ulong id, Span<byte> value);
+
+    /// <summary>KVM_SET_ONE_REG.</summary>
+    void SetOneReg(ulong id, ReadOnlySpan<byte> value);
+
+    /// <summary>KVM_GET_REG_LIST: all ids that the vCPU has.</summary>
+    ulong[] GetRegList();
+
+    /// <summary>KVM_GET_MANY_REGS: all registers of the batch in one call, in array order.</summary>
+    /// <returns>0, or the error number: the call does not say which register failed, so the caller decides what that means.</returns>
+    int GetManyRegs(RegisterBatch batch);
+
+    /// <summary>KVM_SET_MANY_REGS.</summary>
+    /// <returns>0, or the error number: registers before the refused one are changed.</returns>
+    int SetManyRegs(RegisterBatch batch);
+
+    /// <summary>
+    /// Makes the calling thread the one that runs this vCPU: its kick signal is blocked and KVM_RUN is told to open it
+    /// (KVM_SET_SIGNAL_MASK), so that a kick that comes at any moment ends the current KVM_RUN or the next one.
+    /// </summary>
+    void BindToCurrentThread();
+
+    /// <summary>Gives the thread up: <see cref="Kick"/> does nothing from here on.</summary>
+    void Unbind();
+
+    /// <summary>kvm_run.immediate_exit: while true, <see cref="Run"/> finishes pending IO and returns <see cref="VcpuExitReason.Interrupted"/>.</summary>
+    bool ImmediateExit { get; set; }
+
+    /// <summary>KVM_RUN.</summary>
+    /// <returns>The exit; <see cref="VcpuExitReason.Interrupted"/> for EINTR, after which the kick has been consumed.</returns>
+    VcpuExit Run();
+
+    /// <summary>Ends the current KVM_RUN, or the next one if none is under way. From any thread; does nothing while no thread is bound.</summary>
+    void Kick();
+}

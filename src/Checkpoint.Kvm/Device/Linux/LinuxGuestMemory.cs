@@ -1,0 +1,147 @@
+using System.Collections.Immutable;
+using Checkpoint.Kvm.Interop;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Device.Linux;
+
+/// <summary>
+/// Guest memory in this process: one mapping a slot. Disposing forbids further access through it; the pages themselves go
+/// when the VM whose slots they are has been closed.
+/// </summary>
+public sealed class LinuxGuestMemory : IGuestMemory
+{
+    private const int MaxWindowBytes = 1 << 30;
+
+    private LinuxGuestMemory(ImmutableArray<Slot> slots)
+    {
+        Slots = slots;
+        Regions = [.. slots.Select(slot => slot.Region)];
+    }
+
+    /// <inheritdoc/>
+    public ImmutableArray<MemoryRegion> Regions { get; }
+
+    internal ImmutableArray<Slot> Slots { get; }
+
+    internal static LinuxGuestMemory Create(IReadOnlyList<MemoryRegion> regions)
+    {
+        ArgumentNullException.ThrowIfNull(regions);
+        CheckRegions(regions, (ulong)Environment.SystemPageSize);
+        var slots = ImmutableArray.CreateBuilder<Slot>(regions.Count);
+        try
+        {
+            foreach (var region in regions.OrderBy(region => region.GuestAddress))
+                slots.Add(new Slot(region, Mapping.OfZeros(region.SizeBytes, region.GuestAddress)));
+            return new LinuxGuestMemory(slots.ToImmutable());
+        }
+        catch
+        {
+            foreach (var slot in slots)
+                slot.Mapping.Dispose();
+            throw;
+        }
+    }
+
+    internal static LinuxGuestMemory Adopt(IReadOnlyList<AdoptedRegion> regions)
+    {
+        ArgumentNullException.ThrowIfNull(regions);
+        CheckRegions([.. regions.Select(adopted => adopted.Region)], (ulong)Environment.SystemPageSize);
+        if (regions.Any(adopted => adopted.HostAddress is 0 or -1))
+            throw new ArgumentException("An adopted region has no host address.", nameof(regions));
+        return new LinuxGuestMemory([.. regions
+            .OrderBy(adopted => adopted.Region.GuestAddress)
+            .Select(adopted => new Slot(adopted.Region, Mapping.Adopt(adopted.HostAddress, adopted.Region.SizeBytes)))]);
+    }
+
+    /// <inheritdoc/>
+    public unsafe void Read(ulong guestAddress, Span<byte> destination)
+    {
+        var slot = Find(guestAddress, (ulong)destination.Length);
+        var held = false;
+        try
+        {
+            // The mapping is held for the copy, and Find has seen that the whole range lies inside it.
+            slot.Mapping.DangerousAddRef(ref held);
+            new ReadOnlySpan<byte>(slot.At(guestAddress), destination.Length).CopyTo(destination);
+        }
+        finally
+        {
+            if (held)
+                slot.Mapping.DangerousRelease();
+        }
+    }
+
+    /// <inheritdoc/>
+    public unsafe void Write(ulong guestAddress, ReadOnlySpan<byte> source)
+    {
+        var slot = Find(guestAddress, (ulong)source.Length);
+        var held = false;
+        try
+        {
+            // The mapping is held for the copy, and Find has seen that the whole range lies inside it.
+            slot.Mapping.DangerousAddRef(ref held);
+            source.CopyTo(new Span<byte>(slot.At(guestAddress), source.Length));
+        }
+        finally
+        {
+            if (held)
+                slot.Mapping.DangerousRelease();
+        }
+    }
+
+    /// <inheritdoc/>
+    public unsafe Memory<byte> Window(ulong guestAddress, int length)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(length);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, MaxWindowBytes);
+        var slot = Find(guestAddress, (ulong)length);
+        ObjectDisposedException.ThrowIf(slot.Mapping.IsClosed, this);
+        return new GuestWindow(slot.Mapping, slot.At(guestAddress), length).Memory;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var slot in Slots)
+            slot.Mapping.Dispose();
+    }
+
+    private static void CheckRegions(IReadOnlyList<MemoryRegion> regions, ulong pageBytes)
+    {
+        var end = 0UL;
+        foreach (var region in regions.OrderBy(region => region.GuestAddress))
+        {
+            if (region.SizeBytes == 0 || region.SizeBytes % pageBytes != 0 || region.GuestAddress % pageBytes != 0)
+                throw new ArgumentException($"Slot {region.Slot} is not made of whole pages of {pageBytes} bytes.", nameof(regions));
+            if (region.SizeBytes > long.MaxValue || region.GuestAddress > ulong.MaxValue - region.SizeBytes)
+                throw new ArgumentException($"Slot {region.Slot} goes beyond the last address.", nameof(regions));
+            if (region.GuestAddress < end)
+                throw new ArgumentException($"Slot {region.Slot} overlaps the one before it.", nameof(regions));
+            end = region.GuestAddress + region.SizeBytes;
+        }
+    }
+
+    private Slot Find(ulong guestAddress, ulong length)
+    {
+        foreach (var slot in Slots)
+        {
+            // Differences instead of sums: an address near the end of the number range does not wrap into a slot.
+            if (guestAddress < slot.Region.GuestAddress)
+                break;
+            var offset = guestAddress - slot.Region.GuestAddress;
+            if (offset <= slot.Region.SizeBytes && length <= slot.Region.SizeBytes - offset)
+                return slot;
+        }
+
+        throw new ArgumentOutOfRangeException(
+            nameof(guestAddress), $"The {length} bytes from guest address 0x{guestAddress:x} are not inside one memory slot.");
+    }
+
+    internal sealed record Slot(MemoryRegion Region, Mapping Mapping)
+    {
+        internal unsafe ulong HostAddress => (ulong)Mapping.Address;
+
+        // The caller has checked the range and holds the mapping.
+        internal unsafe byte* At(ulong guestAddress) => Mapping.Address + (guestAddress - Region.GuestAddress);
+    }
+}

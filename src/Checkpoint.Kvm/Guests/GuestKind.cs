@@ -1,0 +1,11 @@
+namespace Checkpoint.Kvm.Guests;
+
+/// <summary>The tiny x86-64 guests that the demo and the tests run.</summary>
+public enum GuestKind
+{
+    /// <summary>Every vCPU counts on its own, in every kind of register and in memory.</summary>
+    Counter,
+
+    /// <summary>The vCPUs pass tokens to each other through shared memory.</summary>
+    Ledger,
+}

@@ -1,0 +1,40 @@
+namespace Checkpoint.Kvm.Guests;
+
+/// <summary>The shape of one guest. A guest restored from a checkpoint is verified with the options it was made with.</summary>
+public sealed record GuestOptions
+{
+    /// <summary>The size of guest memory unless said otherwise: 8 MiB.</summary>
+    public const ulong DefaultMemoryBytes = 8UL << 20;
+
+    /// <summary>The most vCPUs a guest is laid out for.</summary>
+    public const int MaxVcpus = 64;
+
+    /// <summary>How many vCPUs there are: 1 to 64.</summary>
+    public required int Vcpus { get; init; }
+
+    /// <summary>The size of guest memory, from guest physical address 0, in whole pages of 4096 bytes.</summary>
+    public ulong MemoryBytes { get; init; } = DefaultMemoryBytes;
+
+    /// <summary>Where every starting value comes from. The same seed gives the same guest.</summary>
+    public ulong Seed { get; init; }
+
+    /// <summary>
+    /// Whether the counter carries n in all 256 bits of ymm15. It needs AVX2 in the guest's CPUID and XCR0 = 7; without
+    /// it, n is in xmm15 and SSE2 is enough.
+    /// </summary>
+    public bool UseYmm { get; init; }
+
+    /// <summary>Steps between two reads of the sequence port, a power of two; null for the guest's own choice.</summary>
+    public ulong? ExitEverySteps { get; init; }
+
+    /// <summary>
+    /// Steps of the counter between two page writes, a power of two not above <see cref="ExitEverySteps"/>; null for
+    /// the guest's own choice.
+    /// </summary>
+    public ulong? WriteEverySteps { get; init; }
+
+    /// <summary>
+    /// How many pages each vCPU of the counter writes in turn; null for 256, or fewer if memory has less room.
+    /// </summary>
+    public int? WorkingPages { get; init; }
+}

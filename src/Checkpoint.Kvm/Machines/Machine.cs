@@ -1,0 +1,51 @@
+using System.Collections.Immutable;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Machines;
+
+/// <summary>
+/// A VM with all that belongs to its state: memory, vCPUs, clock, interrupt chips. What the state is made of, and in which
+/// order it is saved and restored, is the architecture's part.
+/// </summary>
+public abstract class Machine : IDisposable
+{
+    /// <summary>How to build the same machine again.</summary>
+    public abstract MachineDescription Description { get; }
+
+    /// <summary>The guest's memory.</summary>
+    public abstract IGuestMemory Memory { get; }
+
+    /// <summary>The vCPUs, in the order of their creation.</summary>
+    public abstract ImmutableArray<VcpuState> Vcpus { get; }
+
+    /// <summary>The guest clock that the last <see cref="CaptureVm"/> read, in nanoseconds; null where the machine has none.</summary>
+    public abstract long? GuestClockNs { get; }
+
+    /// <summary>Reads the VM's own state while all vCPUs are parked. It allocates nothing.</summary>
+    public abstract void CaptureVm();
+
+    /// <summary>What the last <see cref="CaptureVm"/> read, as the state model.</summary>
+    public abstract StateList ToVmStateList();
+
+    /// <summary>
+    /// Sets the whole state, memory excepted, on a machine that has not run; reads everything back and compares. The machine
+    /// must be thrown away where anything was refused.
+    /// </summary>
+    /// <param name="document">A checkpoint of a machine of the same description.</param>
+    /// <param name="clock">What the guest's clock does with the time in between.</param>
+    /// <param name="takenAt">When the checkpoint was taken.</param>
+    /// <param name="now">The time of the restore, by the same wall clock.</param>
+    /// <returns>Every register that was refused or read back otherwise; empty when the machine is exactly the checkpoint's.</returns>
+    public abstract IReadOnlyList<RegisterRefusal> Restore(StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Dispose(true);
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Frees vCPUs, VM and memory, in that order.</summary>
+    protected abstract void Dispose(bool disposing);
+}

@@ -1,0 +1,187 @@
+using System.Collections.Immutable;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Machines.X64;
+
+/// <summary>An x86-64 virtual machine.</summary>
+public sealed class X64Machine : Machine
+{
+    /// <summary>Where memory above the hole for devices begins: with more than 3 GiB the rest lies from here on.</summary>
+    public const ulong HighMemoryStart = 4UL << 30;
+
+    /// <summary>Where the hole for devices begins: local APICs, IOAPIC and the kernel's own pages lie above.</summary>
+    public const ulong LowMemoryEnd = 3UL << 30;
+
+    // Three pages that Intel hosts need for themselves (KVM_SET_TSS_ADDR) and one more, below the firmware's place.
+    private const ulong IdentityMap = 0xfffb_c000;
+    private const ulong Tss = 0xfffb_d000;
+    private const ulong IoapicPins = 24;
+
+    private readonly IVm _vm;
+    private readonly X64VmState _vmState;
+
+    private X64Machine(IKvm kvm, IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, MachineDescription description)
+    {
+        _vm = vm;
+        Memory = memory;
+        Description = description;
+        _vmState = new X64VmState(vm, description.InterruptChip);
+        var plan = X64StatePlan.Probe(kvm, vcpus[0], description.InterruptChip);
+        Vcpus = [.. vcpus.Select(vcpu => new X64VcpuState(vcpu, plan))];
+    }
+
+    /// <inheritdoc/>
+    public override MachineDescription Description { get; }
+
+    /// <inheritdoc/>
+    public override IGuestMemory Memory { get; }
+
+    /// <inheritdoc/>
+    public override ImmutableArray<VcpuState> Vcpus { get; }
+
+    /// <inheritdoc/>
+    public override long? GuestClockNs => _vmState.GuestClockNs;
+
+    /// <summary>Describes a plain machine that this host can build.</summary>
+    /// <param name="kvm">The kernel: its supported CPUID becomes each vCPU's.</param>
+    /// <param name="vcpus">How many vCPUs; their APIC ids are 0, 1, 2, ….</param>
+    /// <param name="memoryBytes">Guest memory, a multiple of 4096. Above 3 GiB the rest lies from 4 GiB on.</param>
+    /// <param name="chip">Which interrupt controllers the kernel emulates.</param>
+    public static MachineDescription Describe(IKvm kvm, int vcpus, ulong memoryBytes, InterruptChip chip)
+    {
+        var supported = kvm.GetSupportedCpuid();
+        var low = Math.Min(memoryBytes, LowMemoryEnd);
+        var memory = ImmutableArray.Create(new MemoryRegion(0, 0, 0, low));
+        if (memoryBytes > low)
+            memory = memory.Add(new MemoryRegion(1, 0, HighMemoryStart, memoryBytes - low));
+        return new MachineDescription(
+            MachineArchitecture.X64,
+            memory,
+            chip,
+            [.. Enumerable.Range(0, vcpus).Select(i => new VcpuDescription((uint)i, X64Cpuid.ForVcpu(supported.Span, (uint)i)))],
+            [],
+            kvm.CheckExtension(KvmCapability.SetTssAddress) > 0 ? Tss : null,
+            kvm.CheckExtension(KvmCapability.SetIdentityMapAddress) > 0 ? IdentityMap : null,
+            ReadOnlyMemory<byte>.Empty);
+    }
+
+    /// <summary>Builds a machine as described: empty memory, vCPUs in their reset state.</summary>
+    /// <exception cref="KvmException">This host can't build it.</exception>
+    public static X64Machine Create(IKvm kvm, MachineDescription description)
+    {
+        var vm = kvm.CreateVm();
+        IGuestMemory? memory = null;
+        var vcpus = new List<IVcpu>();
+        try
+        {
+            foreach (var capability in description.Capabilities)
+                vm.EnableCapability(capability);
+
+            // Memory before the interrupt chips: a slot that is added later makes KVM look through all routes.
+            memory = vm.CreateMemory(description.Memory);
+            if (description.TssAddress is { } tss)
+                vm.SetTssAddress(tss);
+            if (description.IdentityMapAddress is { } identityMap)
+                vm.SetIdentityMapAddress(identityMap);
+            CreateInterruptChips(vm, description);
+
+            foreach (var each in description.Vcpus)
+            {
+                vcpus.Add(vm.CreateVcpu(each.Id, vcpus.Count));
+                // Before the first KVM_RUN: a later change fails with EINVAL.
+                vcpus[^1].SetCpuid(each.Features.Span);
+            }
+
+            return new X64Machine(kvm, vm, memory, vcpus, description);
+        }
+        catch
+        {
+            Free(vm, memory, vcpus);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Takes a machine that its owner has built. The vCPUs' CPUID is read from them; nothing else of the description can be
+    /// read from the kernel, so it must be what the machine was built with.
+    /// </summary>
+    /// <param name="kvm">The kernel that the machine runs on.</param>
+    /// <param name="vm">The VM; this machine disposes of it, of the memory and of the vCPUs.</param>
+    /// <param name="memory">The memory behind the VM's slots.</param>
+    /// <param name="vcpus">The vCPUs in the order of their creation, CPUID set.</param>
+    /// <param name="description">What the machine was built with; the features of its vCPUs are replaced.</param>
+    public static X64Machine Adopt(IKvm kvm, IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, MachineDescription description)
+    {
+        if (vcpus.Count != description.Vcpus.Length)
+            throw new ArgumentException($"The description has {description.Vcpus.Length} vCPUs, the machine {vcpus.Count}.", nameof(description));
+        var described = description with
+        {
+            Memory = memory.Regions,
+            Vcpus = [.. description.Vcpus.Zip(vcpus, (each, vcpu) => each with { Features = vcpu.GetCpuid() })],
+        };
+        return new X64Machine(kvm, vm, memory, vcpus, described);
+    }
+
+    /// <inheritdoc/>
+    public override void CaptureVm() => _vmState.Capture();
+
+    /// <inheritdoc/>
+    public override StateList ToVmStateList() => _vmState.ToStateList();
+
+    /// <inheritdoc/>
+    public override IReadOnlyList<RegisterRefusal> Restore(StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now)
+    {
+        var refusals = new List<RegisterRefusal>();
+
+        // The vCPUs first: the LAPICs must be in place before the IOAPIC sends what it holds pending.
+        for (var i = 0; i < Vcpus.Length; i++)
+            refusals.AddRange(Vcpus[i].Restore(document.Vcpus[i]));
+        _vmState.Restore(document.Vm, clock, takenAt, now, refusals);
+
+        for (var i = 0; i < Vcpus.Length; i++)
+        {
+            Vcpus[i].Capture();
+            X64Comparison.AddDifferences(i, document.Vcpus[i], Vcpus[i].ToStateList(), refusals);
+        }
+
+        _vmState.Capture();
+        X64Comparison.AddDifferences(null, document.Vm, _vmState.ToStateList(), refusals);
+        return refusals;
+    }
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            Free(_vm, Memory, Vcpus.Select(state => state.Vcpu));
+    }
+
+    private static void Free(IVm vm, IGuestMemory? memory, IEnumerable<IVcpu> vcpus)
+    {
+        foreach (var vcpu in vcpus)
+            vcpu.Dispose();
+        vm.Dispose();
+        // Last: while the VM is there, its slots point at this memory.
+        memory?.Dispose();
+    }
+
+    private static void CreateInterruptChips(IVm vm, MachineDescription description)
+    {
+        switch (description.InterruptChip)
+        {
+            case InterruptChip.Split:
+                vm.EnableCapability(new EnabledCapability(KvmCapability.SplitIrqchip, 0, [IoapicPins, 0, 0, 0]));
+                break;
+            case InterruptChip.Full:
+                vm.CreateIrqchip();
+                vm.CreatePit();
+                break;
+            default:
+                break;
+        }
+
+        if (!description.GsiRouting.IsEmpty)
+            vm.SetGsiRouting(description.GsiRouting.Span);
+    }
+}

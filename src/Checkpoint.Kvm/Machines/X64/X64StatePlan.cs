@@ -1,0 +1,116 @@
+using System.Buffers.Binary;
+using System.Collections.Immutable;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Machines.X64;
+
+/// <summary>One struct of a vCPU's or VM's state that the kernel reads and writes as a whole.</summary>
+/// <param name="Id">Its id in the state model.</param>
+/// <param name="Get">The request that reads it.</param>
+/// <param name="Set">The request that writes it.</param>
+/// <param name="Size">Its size in bytes.</param>
+internal readonly record struct X64Group(ulong Id, KvmRequest Get, KvmRequest Set, int Size);
+
+/// <summary>
+/// What this kernel offers of an x86 vCPU's state, found out once per machine, and the order in which it is saved. The order
+/// of the restore is in <see cref="X64VcpuState"/>.
+/// </summary>
+internal sealed class X64StatePlan
+{
+    private const int MaxMsrsPerCall = 256;
+    private const int MsrHeaderSize = 8;
+    private const int MsrEntrySize = 16;
+
+    private X64StatePlan(ImmutableArray<X64Group> groups, ImmutableArray<uint> msrs)
+    {
+        Groups = groups;
+        Msrs = msrs;
+    }
+
+    /// <summary>The structs in the order of a save.</summary>
+    public ImmutableArray<X64Group> Groups { get; }
+
+    /// <summary>The MSRs that this kernel lists and a vCPU can read, in ascending order.</summary>
+    public ImmutableArray<uint> Msrs { get; }
+
+    /// <summary>Finds out what a vCPU of this machine has.</summary>
+    /// <param name="kvm">The kernel.</param>
+    /// <param name="vcpu">A vCPU with its CPUID set: what MSRs it has follows from that.</param>
+    /// <param name="chip">Whether there is a local APIC in the kernel.</param>
+    public static X64StatePlan Probe(IKvm kvm, IVcpu vcpu, InterruptChip chip)
+    {
+        var groups = ImmutableArray.CreateBuilder<X64Group>();
+
+        // First: reading it lets the kernel take pending INIT and SIPI events, which changes CS, RIP and the APIC's state
+        // (KVM_GET_MP_STATE calls kvm_apic_accept_events).
+        groups.Add(Fixed(StateIds.X64MpState, KvmRequests.GetMpState, KvmRequests.SetMpState));
+        groups.Add(Fixed(StateIds.X64Regs, KvmRequests.GetRegs, KvmRequests.SetRegs));
+
+        // SREGS2 has the PDPTRs, which SREGS lacks: without them a PAE guest comes back with what its memory says now.
+        groups.Add(vcpu.CheckExtension(KvmCapability.Sregs2) > 0
+            ? Fixed(StateIds.X64Sregs2, KvmRequests.GetSregs2, KvmRequests.SetSregs2)
+            : Fixed(StateIds.X64Sregs, KvmRequests.GetSregs, KvmRequests.SetSregs));
+
+        // XSAVE2's size is what the capability answers; AMX makes it larger than the 4096 bytes of XSAVE.
+        var xsaveSize = vcpu.CheckExtension(KvmCapability.Xsave2);
+        if (xsaveSize > 0)
+            groups.Add(new X64Group(StateIds.X64Xsave, KvmRequests.GetXsave2, KvmRequests.SetXsave, Math.Max(xsaveSize, KvmRequests.GetXsave.ArgumentSize)));
+        else if (vcpu.CheckExtension(KvmCapability.Xsave) > 0)
+            groups.Add(Fixed(StateIds.X64Xsave, KvmRequests.GetXsave, KvmRequests.SetXsave));
+        if (vcpu.CheckExtension(KvmCapability.Xcrs) > 0)
+            groups.Add(Fixed(StateIds.X64Xcrs, KvmRequests.GetXcrs, KvmRequests.SetXcrs));
+        if (vcpu.CheckExtension(KvmCapability.DebugRegs) > 0)
+            groups.Add(Fixed(StateIds.X64DebugRegs, KvmRequests.GetDebugregs, KvmRequests.SetDebugregs));
+        if (chip != InterruptChip.None)
+            groups.Add(Fixed(StateIds.X64Lapic, KvmRequests.GetLapic, KvmRequests.SetLapic));
+
+        // Last of the structs: what the calls before made pending is in it.
+        if (vcpu.CheckExtension(KvmCapability.VcpuEvents) > 0)
+            groups.Add(Fixed(StateIds.X64VcpuEvents, KvmRequests.GetVcpuEvents, KvmRequests.SetVcpuEvents));
+
+        return new X64StatePlan(groups.ToImmutable(), ReadableMsrs(vcpu, kvm.GetMsrIndexList()));
+    }
+
+    /// <summary>Lays out struct kvm_msrs buffers for these MSRs, at most 256 a call.</summary>
+    public static byte[][] MsrBuffers(IEnumerable<uint> msrs) => [.. msrs.Chunk(MaxMsrsPerCall).Select(MsrBuffer)];
+
+    /// <summary>The index of one entry of a struct kvm_msrs.</summary>
+    public static uint MsrIndex(ReadOnlySpan<byte> buffer, int entry) =>
+        BinaryPrimitives.ReadUInt32LittleEndian(buffer[(MsrHeaderSize + (MsrEntrySize * entry))..]);
+
+    /// <summary>The value of one entry of a struct kvm_msrs.</summary>
+    public static Span<byte> MsrValue(Span<byte> buffer, int entry) =>
+        buffer.Slice(MsrHeaderSize + (MsrEntrySize * entry) + 8, 8);
+
+    /// <summary>How many entries a struct kvm_msrs has.</summary>
+    public static int MsrCount(ReadOnlySpan<byte> buffer) => BinaryPrimitives.ReadInt32LittleEndian(buffer);
+
+    private static byte[] MsrBuffer(uint[] msrs)
+    {
+        var buffer = GC.AllocateArray<byte>(MsrHeaderSize + (MsrEntrySize * msrs.Length), pinned: true);
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, msrs.Length);
+        for (var i = 0; i < msrs.Length; i++)
+            BinaryPrimitives.WriteUInt32LittleEndian(buffer.AsSpan(MsrHeaderSize + (MsrEntrySize * i)), msrs[i]);
+        return buffer;
+    }
+
+    // KVM lists MSRs that a vCPU without the matching CPUID bit can't read, and the batch stops at such a one. What can't be
+    // read is no state of this vCPU.
+    private static ImmutableArray<uint> ReadableMsrs(IVcpu vcpu, uint[] listed)
+    {
+        var readable = ImmutableArray.CreateBuilder<uint>(listed.Length);
+        var rest = listed.Distinct().Order().ToArray().AsSpan();
+        while (rest.Length > 0)
+        {
+            var call = rest[..Math.Min(rest.Length, MaxMsrsPerCall)];
+            var read = vcpu.GetMsrs(MsrBuffer(call.ToArray()));
+            readable.AddRange(call[..read]);
+            rest = rest[Math.Min(read < call.Length ? read + 1 : read, rest.Length)..];
+        }
+
+        return readable.ToImmutable();
+    }
+
+    private static X64Group Fixed(ulong id, KvmRequest get, KvmRequest set) => new(id, get, set, get.ArgumentSize);
+}

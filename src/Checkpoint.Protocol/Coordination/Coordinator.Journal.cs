@@ -1,0 +1,219 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+
+namespace Checkpoint.Protocol.Coordination;
+
+/// <content>What is appended, and what follows from how an append ended.</content>
+public sealed partial class Coordinator
+{
+    private void OnStored(StoredParts parts, in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (Phase != RoundPhase.Storing)
+            throw new UnreachableException($"Parts were stored in phase {Phase}.");
+        var round = _round!;
+        var committed = new MachineEvent.CheckpointCommitted(
+            History.HighestNumber + 1,
+            round.Request.Id,
+            History.Current,
+            parts.Mode,
+            round.Request.Trigger,
+            round.Request.Label,
+            parts.GuestClockNs,
+            parts.State,
+            parts.Segment,
+            parts.MemoryBytes,
+            parts.DirtyPages,
+            new CheckpointTimings(
+                round.AllResumed.MonotonicUs - round.Begun.MonotonicUs,
+                round.AllParked.MonotonicUs - round.Begun.MonotonicUs,
+                round.AllCaptured.MonotonicUs - round.AllParked.MonotonicUs,
+                now.MonotonicUs - round.AllResumed.MonotonicUs),
+            parts.Batching)
+        { At = round.AllParked.Wall };
+
+        ImmutableArray<long> pruned = _options.Keep is { } keep ? Retention.SelectAfter(History, committed, keep) : [];
+        // The commit and what it makes superfluous are one append: one sync for both.
+        ImmutableArray<MachineEvent> events = pruned.IsEmpty
+            ? [committed]
+            : [committed, new MachineEvent.CheckpointPruned(pruned) { At = now.Wall }];
+        Append(new PendingAppend(++_lastAppend, round.Request.RequestId, new CoordinatorReply.Committed(committed, pruned), events, pruned, round.Id), effects);
+    }
+
+    private void OnNotStored(string reason, in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (Phase != RoundPhase.Storing)
+            throw new UnreachableException($"Parts were not stored in phase {Phase}.");
+        _round!.Abort = new MachineEvent.CheckpointAborted(reason, null, null, null) { At = now.Wall };
+        AppendAbort(effects);
+    }
+
+    private void AppendAbort(List<CoordinatorEffect> effects)
+    {
+        var round = _round!;
+        effects.Add(new CoordinatorEffect.DiscardParts(round.Id));
+        Append(new PendingAppend(++_lastAppend, round.Request.RequestId, new CoordinatorReply.Aborted(round.Abort!), [round.Abort!], [], null), effects);
+    }
+
+    private void Decide(CoordinatorInput.Request request, in Moment now, List<CoordinatorEffect> effects)
+    {
+        switch (request)
+        {
+            case CoordinatorInput.Pin pin when History.Live.ContainsKey(pin.Number):
+                AppendOrReply(pin, History.Pinned.Contains(pin.Number), new MachineEvent.CheckpointPinned(pin.Number) { At = now.Wall }, [pin.Number], effects);
+                break;
+            case CoordinatorInput.Unpin unpin when History.Live.ContainsKey(unpin.Number):
+                AppendOrReply(unpin, !History.Pinned.Contains(unpin.Number), new MachineEvent.CheckpointUnpinned(unpin.Number) { At = now.Wall }, [unpin.Number], effects);
+                break;
+            case CoordinatorInput.Pin or CoordinatorInput.Unpin:
+                var number = request is CoordinatorInput.Pin missing ? missing.Number : ((CoordinatorInput.Unpin)request).Number;
+                Refuse(request, new Refusal.NoSuchCheckpoint($"{History.Registration!.Vm}@{number}"), effects);
+                break;
+            case CoordinatorInput.Prune prune:
+                var pruned = Retention.Select(History.Live, History.Pinned, prune.Keep);
+                AppendOrReply(prune, pruned.IsEmpty, new MachineEvent.CheckpointPruned(pruned) { At = now.Wall }, pruned, effects);
+                break;
+            default:
+                throw new UnreachableException($"Unknown request {request.GetType().Name}.");
+        }
+    }
+
+    private void AppendOrReply(
+        CoordinatorInput.Request request,
+        bool isSoAlready,
+        MachineEvent @event,
+        ImmutableArray<long> numbers,
+        List<CoordinatorEffect> effects)
+    {
+        var reply = new CoordinatorReply.Done(numbers);
+        if (isSoAlready)
+            effects.Add(new CoordinatorEffect.Reply(request.RequestId, reply));
+        else
+            Append(new PendingAppend(++_lastAppend, request.RequestId, reply, [@event], @event is MachineEvent.CheckpointPruned ? numbers : [], null), effects);
+    }
+
+    private void Append(PendingAppend pending, List<CoordinatorEffect> effects)
+    {
+        _pending = pending;
+        Phase = RoundPhase.Appending;
+        effects.Add(new CoordinatorEffect.Append(pending.AppendId, History.Head, pending.Events, pending.StateOf, pending.Pruned));
+    }
+
+    private void OnAppendEnded(AppendResult result, in Moment now, List<CoordinatorEffect> effects)
+    {
+        switch (result)
+        {
+            case AppendResult.Committed committed:
+                Finish(_pending!, Fold(_pending!.Events, committed.Head), now, effects);
+                break;
+            case AppendResult.Conflict:
+                Fence(effects);
+                break;
+            case AppendResult.Refused refused:
+                FinishWithoutWriting(_pending!, refused.Reason, now, effects);
+                break;
+            case AppendResult.Unknown:
+                // Only the stream can tell whether it was written; until then this coordinator decides nothing.
+                Phase = RoundPhase.Recovering;
+                effects.Add(new CoordinatorEffect.Recover());
+                break;
+            default:
+                throw new UnreachableException($"Unknown end of an append {result.GetType().Name}.");
+        }
+    }
+
+    private void OnRecovered(MachineHistory history, in Moment now, List<CoordinatorEffect> effects)
+    {
+        var pending = _pending!;
+        if (history.Head == History.Head)
+        {
+            FinishWithoutWriting(pending, "the journal lost the write", now, effects);
+        }
+        else if (history.Head.SequenceNumber == History.Head.SequenceNumber + pending.Events.Length && IsOurs(pending, history))
+        {
+            Finish(pending, history, now, effects);
+        }
+        else
+        {
+            Fence(effects);
+        }
+    }
+
+    private MachineHistory Fold(ImmutableArray<MachineEvent> events, JournalHead end)
+    {
+        // Only the digest of the last event is asked for again: those between are the journal's own business.
+        var history = History;
+        foreach (var @event in events)
+            history = history.Evolve(@event, new JournalHead(history.Head.SequenceNumber + 1, Digest.Zero));
+        return history with { Head = end };
+    }
+
+    private static bool IsOurs(PendingAppend pending, MachineHistory history) =>
+        pending.Events[0] is not MachineEvent.CheckpointCommitted committed
+        || (history.Live.TryGetValue(committed.Number, out var live) && live.Id == committed.Id);
+
+    private void Finish(PendingAppend pending, MachineHistory history, in Moment now, List<CoordinatorEffect> effects)
+    {
+        var segments = pending.Pruned.Select(number => History.Live[number].Segment).OfType<SegmentPart>().ToImmutableArray();
+        History = history;
+        effects.Add(new CoordinatorEffect.Reply(pending.RequestId, pending.Reply));
+        if (!segments.IsEmpty)
+            effects.Add(new CoordinatorEffect.DeleteSegments(segments));
+        BecomeIdle(now, effects);
+    }
+
+    private void FinishWithoutWriting(PendingAppend pending, string reason, in Moment now, List<CoordinatorEffect> effects)
+    {
+        var reply = pending.Reply switch
+        {
+            // The round is over either way; that its abort is not on record changes nothing for the caller.
+            CoordinatorReply.Aborted aborted => aborted,
+            CoordinatorReply.Committed => new CoordinatorReply.Aborted(
+                new MachineEvent.CheckpointAborted($"the journal refused to write: {reason}", null, null, null) { At = now.Wall }),
+            _ => (CoordinatorReply)new CoordinatorReply.Refused(new Refusal.JournalRefused(reason)),
+        };
+        if (pending.StateOf is { } round)
+            effects.Add(new CoordinatorEffect.DiscardParts(round));
+        effects.Add(new CoordinatorEffect.Reply(pending.RequestId, reply));
+        BecomeIdle(now, effects);
+    }
+
+    private void Fence(List<CoordinatorEffect> effects)
+    {
+        var pending = _pending!;
+        _pending = null;
+        _round = null;
+        Phase = RoundPhase.Fenced;
+        // Its parts stay: whoever owns the stream now sweeps what no event names.
+        var lost = new CoordinatorReply.Refused(new Refusal.OwnershipLost());
+        effects.Add(new CoordinatorEffect.Reply(pending.RequestId, lost));
+        while (_waiting.TryDequeue(out var request))
+            effects.Add(new CoordinatorEffect.Reply(request.RequestId, lost));
+        if (_stop is not null)
+            effects.Add(new CoordinatorEffect.Reply(_stop.RequestId, lost));
+    }
+
+    private void BecomeIdle(in Moment now, List<CoordinatorEffect> effects)
+    {
+        _pending = null;
+        _round = null;
+        Phase = RoundPhase.Idle;
+        while (Phase == RoundPhase.Idle && _waiting.TryDequeue(out var request))
+            Decide(request, now, effects);
+        if (Phase == RoundPhase.Idle && _stop is not null)
+        {
+            Phase = RoundPhase.Stopped;
+            effects.Add(new CoordinatorEffect.Reply(_stop.RequestId, new CoordinatorReply.Done([])));
+        }
+    }
+
+    /// <summary>An append in flight, and what follows when it is written.</summary>
+    private sealed record PendingAppend(
+        long AppendId,
+        long RequestId,
+        CoordinatorReply Reply,
+        ImmutableArray<MachineEvent> Events,
+        ImmutableArray<long> Pruned,
+        RoundId? StateOf);
+}

@@ -1,0 +1,103 @@
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+
+namespace Checkpoint.Protocol.Coordination;
+
+/// <summary>What a coordinator is told: requests of callers, reports of participants, ends of effects.</summary>
+public abstract record CoordinatorInput
+{
+    private CoordinatorInput()
+    {
+    }
+
+    /// <summary>Something a caller wants; it is answered by exactly one <see cref="CoordinatorEffect.Reply"/>.</summary>
+    /// <param name="RequestId">The caller's number for it.</param>
+    public abstract record Request(long RequestId) : CoordinatorInput;
+
+    /// <summary>Take a checkpoint.</summary>
+    /// <param name="RequestId">The caller's number for it.</param>
+    /// <param name="Id">The identity that the checkpoint will have: the core draws no random numbers.</param>
+    /// <param name="Trigger">Who asks.</param>
+    /// <param name="Label">The caller's own words.</param>
+    public sealed record BeginCheckpoint(long RequestId, CheckpointId Id, CheckpointTrigger Trigger, string? Label) : Request(RequestId);
+
+    /// <summary>Keep this checkpoint whatever retention says.</summary>
+    public sealed record Pin(long RequestId, long Number) : Request(RequestId);
+
+    /// <summary>Let retention take it again.</summary>
+    public sealed record Unpin(long RequestId, long Number) : Request(RequestId);
+
+    /// <summary>Keep the newest so many, the pinned ones and what they build on; prune the rest.</summary>
+    public sealed record Prune(long RequestId, int Keep) : Request(RequestId);
+
+    /// <summary>Take no more requests; answered when the round in flight has ended.</summary>
+    public sealed record Stop(long RequestId) : Request(RequestId);
+
+    /// <summary>A vCPU or device has stopped.</summary>
+    public sealed record ParticipantParked(RoundId Round, int Participant) : CoordinatorInput;
+
+    /// <summary>A participant's state has been read.</summary>
+    public sealed record ParticipantCaptured(RoundId Round, int Participant) : CoordinatorInput;
+
+    /// <summary>A participant is running again.</summary>
+    public sealed record ParticipantResumed(RoundId Round, int Participant) : CoordinatorInput;
+
+    /// <summary>A participant could not do what this round asked.</summary>
+    public sealed record ParticipantFailed(RoundId Round, int Participant, ParticipantFailure Failure) : CoordinatorInput;
+
+    /// <summary>A participant has ended for good: its thread died, its guest shut down.</summary>
+    public sealed record ParticipantGone(int Participant, ParticipantFailure Failure) : CoordinatorInput;
+
+    /// <summary>The time that a phase may take is over.</summary>
+    public sealed record DeadlineReached(RoundId Round, RoundPhase Phase) : CoordinatorInput;
+
+    /// <summary>Every part of the checkpoint is durable; only the event is missing.</summary>
+    public sealed record PartsStored(RoundId Round, StoredParts Parts) : CoordinatorInput;
+
+    /// <summary>The parts could not be stored; what was written will be swept.</summary>
+    public sealed record PartsNotStored(RoundId Round, string Reason) : CoordinatorInput;
+
+    /// <summary>An append has ended.</summary>
+    public sealed record AppendEnded(long AppendId, AppendResult Result) : CoordinatorInput;
+
+    /// <summary>The stream has been read again after an append whose end is unknown.</summary>
+    public sealed record Recovered(MachineHistory History) : CoordinatorInput;
+}
+
+/// <summary>What was stored of a checkpoint before its event.</summary>
+/// <param name="State">The state document.</param>
+/// <param name="Segment">The memory segment, where memory was stored.</param>
+/// <param name="Mode">Whether the memory is whole or builds on the parent's.</param>
+/// <param name="MemoryBytes">Guest memory stored, in bytes, before any encoding.</param>
+/// <param name="DirtyPages">Pages taken.</param>
+/// <param name="GuestClockNs">KVM_GET_CLOCK at the pause, where the machine has one.</param>
+/// <param name="Batching">How registers were read.</param>
+public sealed record StoredParts(
+    StoredPart State,
+    SegmentPart? Segment,
+    CheckpointMode Mode,
+    long MemoryBytes,
+    long DirtyPages,
+    long? GuestClockNs,
+    string Batching);
+
+/// <summary>How an append ended.</summary>
+public abstract record AppendResult
+{
+    private AppendResult()
+    {
+    }
+
+    /// <summary>Everything is durable.</summary>
+    /// <param name="Head">The stream's new end.</param>
+    public sealed record Committed(JournalHead Head) : AppendResult;
+
+    /// <summary>Somebody else has written to the stream: this coordinator no longer owns it.</summary>
+    public sealed record Conflict : AppendResult;
+
+    /// <summary>Certainly nothing was written.</summary>
+    public sealed record Refused(string Reason) : AppendResult;
+
+    /// <summary>It may have been written or not; only the stream can tell.</summary>
+    public sealed record Unknown(string Reason) : AppendResult;
+}

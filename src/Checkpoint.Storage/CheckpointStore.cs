@@ -1,0 +1,169 @@
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+using Checkpoint.Protocol.State;
+using Checkpoint.Storage.Journal;
+using Checkpoint.Storage.Journal.InMemory;
+using Checkpoint.Storage.Journal.Sqlite;
+using Checkpoint.Storage.Locks;
+using Checkpoint.Storage.Payloads;
+using Checkpoint.Storage.Segments;
+
+namespace Checkpoint.Storage;
+
+/// <summary>How to open a store.</summary>
+/// <param name="Uri"><c>sqlite:PATH</c> or <c>memory:</c>; null for <see cref="StoreUri.Default"/>.</param>
+/// <param name="SegmentsFolder">The folder of the memory segments; null for <c>PATH.d</c> beside an SQLite file.</param>
+/// <param name="ReadOnly">Whether to read only: then nothing is created.</param>
+public sealed record StoreOptions(string? Uri = null, string? SegmentsFolder = null, bool ReadOnly = false);
+
+/// <summary>What a sweep removed of one machine.</summary>
+/// <param name="Segments">The names of segment files, unfinished ones among them.</param>
+/// <param name="StateDocuments">The numbers of state documents.</param>
+public sealed record SweepReport(IReadOnlyList<string> Segments, IReadOnlyList<long> StateDocuments);
+
+/// <summary>The door to everything stored: the journal, the state documents, the memory segments and the machines' locks.</summary>
+public sealed class CheckpointStore : IAsyncDisposable
+{
+    private readonly Func<string, IMachineLock> _lock;
+    private readonly string? _temporaryFolder;
+
+    private CheckpointStore(IJournal journal, SegmentStore segments, Func<string, IMachineLock> @lock, string? temporaryFolder)
+    {
+        Journal = journal;
+        Segments = segments;
+        _lock = @lock;
+        _temporaryFolder = temporaryFolder;
+    }
+
+    /// <summary>The events, snapshots and state documents.</summary>
+    public IJournal Journal { get; }
+
+    /// <summary>The memory segments.</summary>
+    public SegmentStore Segments { get; }
+
+    /// <summary>Opens a store; for writing it is created where it is missing.</summary>
+    /// <exception cref="StoreException">There is no such store, or it cannot be used.</exception>
+    public static CheckpointStore Open(StoreOptions options, TimeProvider time)
+    {
+        if (StoreUri.Parse(options.Uri).SqlitePath is { } path)
+        {
+            var journal = SqliteJournal.Open(path, options.ReadOnly, time);
+            return new CheckpointStore(
+                journal,
+                new SegmentStore(options.SegmentsFolder ?? path + ".d"),
+                vm => FileMachineLock.Acquire(path + ".lock", vm),
+                null);
+        }
+
+        var database = new InMemoryDatabase();
+        var temporary = options.SegmentsFolder is null ? Directory.CreateTempSubdirectory("checkpoint-").FullName : null;
+        return new CheckpointStore(
+            new InMemoryJournal(database),
+            new SegmentStore(options.SegmentsFolder ?? temporary!),
+            vm => InMemoryMachineLock.Acquire(database, vm),
+            temporary);
+    }
+
+    /// <summary>Takes the lock of a machine: the right to write its stream and parts.</summary>
+    /// <exception cref="StoreException">Somebody else holds it; the message says who where that is known.</exception>
+    /// <exception cref="ArgumentException">The name is not valid.</exception>
+    public IMachineLock Lock(string vm) => _lock(vm);
+
+    /// <summary>The names of the machines that have a stream, in ordinal order.</summary>
+    /// <exception cref="StoreException">The journal cannot be read.</exception>
+    public Task<IReadOnlyList<string>> ListMachinesAsync(CancellationToken cancellationToken = default) =>
+        Journal.ListMachinesAsync(cancellationToken);
+
+    /// <summary>A machine's history; <see cref="MachineHistory.Empty"/> where it has no stream.</summary>
+    /// <exception cref="IntegrityException">The stream is damaged.</exception>
+    /// <exception cref="StoreException">The journal cannot be read.</exception>
+    public Task<MachineHistory> RecoverAsync(string vm, CancellationToken cancellationToken = default) =>
+        EventStream.RecoverAsync(Journal, vm, cancellationToken);
+
+    /// <summary>The bytes of a checkpoint's state document, checked against the size and digest in its event.</summary>
+    /// <exception cref="IntegrityException">The document is missing or is not what was written.</exception>
+    /// <exception cref="StoreException">The journal cannot be read.</exception>
+    public async Task<ReadOnlyMemory<byte>> ReadStateDocumentAsync(
+        string vm,
+        MachineEvent.CheckpointCommitted committed,
+        CancellationToken cancellationToken = default)
+    {
+        var found = await Journal.ReadStateDocumentAsync(vm, committed.Number, cancellationToken).ConfigureAwait(false);
+        if (found is not { } bytes)
+            throw Damaged(vm, committed, "it is missing");
+        if (bytes.Length != committed.State.SizeBytes)
+            throw Damaged(vm, committed, $"it has {bytes.Length} bytes, not {committed.State.SizeBytes}");
+        return Digest.Of(bytes.Span) == committed.State.Digest
+            ? bytes
+            : throw Damaged(vm, committed, "it does not have the digest that its event says");
+    }
+
+    /// <summary>A checkpoint's state document.</summary>
+    /// <exception cref="IntegrityException">The document is missing, is not what was written, or cannot be decoded.</exception>
+    /// <exception cref="StoreException">The journal cannot be read.</exception>
+    public async Task<StateDocument> LoadAsync(string vm, MachineEvent.CheckpointCommitted committed, CancellationToken cancellationToken = default)
+    {
+        var bytes = await ReadStateDocumentAsync(vm, committed, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            return StateDocumentCodec.Decode(bytes);
+        }
+        catch (PayloadException exception)
+        {
+            throw Damaged(vm, committed, exception.Message, exception);
+        }
+    }
+
+    /// <summary>
+    /// Removes the segments, unfinished files and state documents of a machine that no live checkpoint names. Not to be called
+    /// while a checkpoint of the machine is being stored.
+    /// </summary>
+    /// <param name="held">The machine's lock.</param>
+    /// <param name="cancellationToken">Ends it between its steps.</param>
+    /// <exception cref="IntegrityException">The stream is damaged: then nobody knows what is live, and nothing is removed.</exception>
+    /// <exception cref="StoreException">Something cannot be read or removed.</exception>
+    public async Task<SweepReport> SweepAsync(IMachineLock held, CancellationToken cancellationToken = default)
+    {
+        MachineLocks.Check(held);
+        var history = await RecoverAsync(held.Vm, cancellationToken).ConfigureAwait(false);
+        var stored = await Journal.ListStateDocumentsAsync(held.Vm, cancellationToken).ConfigureAwait(false);
+        long[] orphans = [.. stored.Where(number => !history.Live.ContainsKey(number))];
+        if (orphans.Length > 0)
+        {
+            // The expected head is the fence: had somebody else written since, these might be live.
+            var append = new JournalAppend(held.Vm, history.Head, [], null, orphans);
+            var outcome = await Journal.AppendAsync(append, cancellationToken).ConfigureAwait(false);
+            if (outcome is not AppendOutcome.Committed)
+                throw new StoreException(StoreFailure.Unusable, $"the state documents of '{held.Vm}' cannot be swept: {outcome}; try again");
+        }
+
+        return new SweepReport(Segments.Sweep(held, history), orphans);
+    }
+
+    /// <summary>
+    /// Reads everything back: the chain and the fold of events, state documents with their digests, segments with their indexes
+    /// and the checksum of every page. May run while machines run, checkpoint and prune in other processes.
+    /// </summary>
+    /// <param name="vm">One machine; null for all.</param>
+    /// <param name="number">One of its checkpoints, with those that it builds on; null for all.</param>
+    /// <param name="progress">Told of what is being read.</param>
+    /// <param name="cancellationToken">Ends the reading.</param>
+    /// <exception cref="StoreException">There is no such machine or checkpoint, or the journal cannot be read at all.</exception>
+    public Task<VerifyReport> VerifyAsync(
+        string? vm = null,
+        long? number = null,
+        IProgress<VerifyProgress>? progress = null,
+        CancellationToken cancellationToken = default) =>
+        new StoreVerifier(this, progress, cancellationToken).VerifyAsync(vm, number);
+
+    /// <summary>Closes the journal. Locks are the caller's to give back.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await Journal.DisposeAsync().ConfigureAwait(false);
+        if (_temporaryFolder is not null && Directory.Exists(_temporaryFolder))
+            Directory.Delete(_temporaryFolder, recursive: true);
+    }
+
+    private static IntegrityException Damaged(string vm, MachineEvent.CheckpointCommitted committed, string what, Exception? inner = null) =>
+        new(vm, "state document", what, checkpoint: committed.Number, inner: inner);
+}

@@ -1,0 +1,91 @@
+using System.ComponentModel;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Checkpoint.Storage;
+
+/// <summary>The calls that .NET has no exact equal of: open(2) with a mode and without .NET's own locks, fsync(2) of folders, flock(2).</summary>
+internal static class FileSync
+{
+    private const int Eintr = 4;
+    private const int Eagain = 11;
+    private const int OpenReadOnlyDirectoryCloseOnExec = 0x90000;
+    private const int OpenReadOnlyDirectoryCloseOnExecArm64 = 0x84000;
+    private const int OpenReadWriteCreateCloseOnExec = 0x80042;
+    private const int OpenExclusive = 0x80;
+    private const uint OwnerReadsAndWrites = 0x180;
+    private const int LockExclusiveNonBlocking = 2 | 4;
+
+    /// <summary>Brings a file's content and size to the disk.</summary>
+    /// <exception cref="IOException">
+    /// It did not get there. The kernel may have dropped the pages by now, so the file is to be abandoned: a second sync would
+    /// succeed and prove nothing.
+    /// </exception>
+    public static void File(SafeFileHandle file) => Sync(file, "file");
+
+    /// <summary>Brings a folder's entries to the disk: new names, renames and removals.</summary>
+    /// <exception cref="IOException">They did not get there, or the folder cannot be opened.</exception>
+    public static void Folder(string path)
+    {
+        // O_DIRECTORY has another value on arm64.
+        var flags = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? OpenReadOnlyDirectoryCloseOnExecArm64 : OpenReadOnlyDirectoryCloseOnExec;
+        using var handle = Open(path, flags, 0, $"folder {path}");
+        Sync(handle, $"folder {path}");
+    }
+
+    /// <summary>Opens a file for reading and writing, mode 0600 where it is created by this.</summary>
+    /// <exception cref="IOException">It cannot be opened, or is there already and must be new.</exception>
+    public static SafeFileHandle OpenOwnerOnly(string path, bool mustBeNew) =>
+        Open(path, OpenReadWriteCreateCloseOnExec | (mustBeNew ? OpenExclusive : 0), OwnerReadsAndWrites, path);
+
+    /// <summary>Takes a file's exclusive lock if nobody has it. It lasts until the file is closed, or the process ends.</summary>
+    /// <exception cref="IOException">The file system has no locks, or another error.</exception>
+    public static bool TryLock(SafeFileHandle file, string path)
+    {
+        int result;
+        do
+            result = NativeFlock((int)file.DangerousGetHandle(), LockExclusiveNonBlocking);
+        while (result < 0 && Marshal.GetLastPInvokeError() == Eintr);
+        GC.KeepAlive(file);
+        if (result == 0)
+            return true;
+        return Marshal.GetLastPInvokeError() == Eagain ? false : throw Failed("flock", path);
+    }
+
+    private static SafeFileHandle Open(string path, int flags, uint mode, string what)
+    {
+        int descriptor;
+        do
+            descriptor = NativeOpen(PathBytes(path), flags, mode);
+        while (descriptor < 0 && Marshal.GetLastPInvokeError() == Eintr);
+        return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : throw Failed("open", what);
+    }
+
+    private static void Sync(SafeFileHandle handle, string what)
+    {
+        int result;
+        do
+            result = NativeFsync((int)handle.DangerousGetHandle());
+        while (result < 0 && Marshal.GetLastPInvokeError() == Eintr);
+        GC.KeepAlive(handle);
+        if (result < 0)
+            throw Failed("fsync", what);
+    }
+
+    private static byte[] PathBytes(string path) => [.. System.Text.Encoding.UTF8.GetBytes(path), 0];
+
+    private static IOException Failed(string call, string what)
+    {
+        var error = Marshal.GetLastPInvokeError();
+        return new IOException($"{call} of {what} failed: {new Win32Exception(error).Message} (errno {error})");
+    }
+
+    [DllImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    private static extern int NativeFsync(int descriptor);
+
+    [DllImport("libc", EntryPoint = "flock", SetLastError = true)]
+    private static extern int NativeFlock(int descriptor, int operation);
+
+    [DllImport("libc", EntryPoint = "open", SetLastError = true)]
+    private static extern int NativeOpen(byte[] path, int flags, uint mode);
+}

@@ -1,0 +1,1 @@
+DELETE FROM state_document WHERE persistence_id = ?1 AND number = ?2;

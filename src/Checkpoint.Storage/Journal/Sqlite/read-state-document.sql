@@ -1,0 +1,1 @@
+SELECT document FROM state_document WHERE persistence_id = ?1 AND number = ?2;

@@ -1,0 +1,76 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+
+namespace Checkpoint.Storage.Segments;
+
+/// <summary>Gathers the runs and checksums of a segment while its pages are written, and gives the index at the end.</summary>
+internal sealed class SegmentIndexBuilder
+{
+    private readonly List<IndexRun> _runs = [];
+    private readonly List<uint> _checksums = [];
+    private ulong _zeroPages;
+
+    /// <summary>Where the next data page goes in the file.</summary>
+    public long DataEnd => SegmentFormat.DataOffset + ((long)_checksums.Count * SegmentFormat.PageBytes);
+
+    /// <summary>Notes pages of zeros.</summary>
+    public void AddZeros(ulong address, int pages)
+    {
+        _zeroPages += (ulong)pages;
+        Add(new IndexRun(address, 0, pages, 0, 0, PageContent.Zero));
+    }
+
+    /// <summary>Notes data pages, which stand at <see cref="DataEnd"/>.</summary>
+    public void AddData(ulong address, ReadOnlySpan<byte> pages)
+    {
+        var count = pages.Length / SegmentFormat.PageBytes;
+        Add(new IndexRun(address, DataEnd, count, (uint)pages.Length, (uint)_checksums.Count, PageContent.Data));
+        var first = _checksums.Count;
+        CollectionsMarshal.SetCount(_checksums, first + count);
+        Crc32C.OfPages(pages, CollectionsMarshal.AsSpan(_checksums)[first..]);
+    }
+
+    /// <summary>The bytes of the index.</summary>
+    /// <exception cref="InvalidOperationException">There are more runs and pages than an index can hold (2 GiB of it).</exception>
+    public byte[] Build(ReadOnlySpan<byte> header)
+    {
+        var size = SegmentFormat.IndexHeadBytes + ((long)_runs.Count * SegmentFormat.RunBytes) + ((long)_checksums.Count * SegmentFormat.ChecksumBytes);
+        if (size > Array.MaxLength)
+            throw new InvalidOperationException($"A segment with {_runs.Count} runs and {_checksums.Count} pages is too large.");
+        var index = new byte[size];
+        header[..SegmentFormat.HeaderBytes].CopyTo(index);
+        var head = index.AsSpan(SegmentFormat.HeaderBytes);
+        BinaryPrimitives.WriteInt64LittleEndian(head, _runs.Count);
+        BinaryPrimitives.WriteInt64LittleEndian(head[8..], _checksums.Count);
+        BinaryPrimitives.WriteUInt64LittleEndian(head[16..], _zeroPages);
+        var rest = index.AsSpan(SegmentFormat.IndexHeadBytes);
+        foreach (var run in _runs)
+        {
+            SegmentFormat.WriteRun(rest, run);
+            rest = rest[SegmentFormat.RunBytes..];
+        }
+
+        foreach (var checksum in _checksums)
+        {
+            BinaryPrimitives.WriteUInt32LittleEndian(rest, checksum);
+            rest = rest[SegmentFormat.ChecksumBytes..];
+        }
+
+        return index;
+    }
+
+    /// <summary>Adds to the run before where it goes on there.</summary>
+    private void Add(IndexRun run)
+    {
+        if (_runs.Count > 0 && _runs[^1] is var last && last.Content == run.Content
+            && last.GuestAddress + ((ulong)last.Pages * SegmentFormat.PageBytes) == run.GuestAddress
+            && last.Pages + run.Pages <= SegmentFormat.MaxRunPages)
+        {
+            _runs[^1] = last with { Pages = last.Pages + run.Pages, StoredBytes = last.StoredBytes + run.StoredBytes };
+        }
+        else
+        {
+            _runs.Add(run);
+        }
+    }
+}

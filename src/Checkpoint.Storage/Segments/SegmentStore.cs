@@ -1,0 +1,178 @@
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+using Checkpoint.Storage.Locks;
+using Microsoft.Win32.SafeHandles;
+
+namespace Checkpoint.Storage.Segments;
+
+/// <summary>
+/// The folder of memory segments, with a subfolder for each machine. A segment is written once, under a name that holds the
+/// checkpoint's number and identity, and never changed.
+/// </summary>
+/// <param name="folder">The folder; it is created with the first segment.</param>
+public sealed class SegmentStore(string folder)
+{
+    private const string Suffix = ".seg";
+    private const string TemporarySuffix = ".tmp";
+
+    /// <summary>The folder, with its full path.</summary>
+    public string Folder { get; } = Path.GetFullPath(folder);
+
+    /// <summary>
+    /// Writes a segment and makes it durable, file and folder, before it returns. Pages of zeros are recorded and not stored.
+    /// What was written is removed if it fails or is cancelled.
+    /// </summary>
+    /// <param name="identity">Whose memory it is.</param>
+    /// <param name="runs">The memory in ascending order of guest address, without overlaps.</param>
+    /// <param name="progress">Told the bytes taken so far, zeros included.</param>
+    /// <param name="cancellationToken">Heeded after each MiB.</param>
+    /// <returns>What the event must say of it.</returns>
+    /// <exception cref="StoreException">It cannot be written or made durable: no room, no permission, an IO error.</exception>
+    /// <exception cref="ArgumentException">The name or a run is not valid.</exception>
+    public SegmentPart Write(
+        SegmentIdentity identity,
+        IEnumerable<PageRun> runs,
+        IProgress<long>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        MachineNames.Check(identity.Vm);
+        var name = NameOf(identity);
+        var path = Path.Combine(FolderOf(identity.Vm), name);
+        try
+        {
+            OwnerOnly.CreateFolder(FolderOf(identity.Vm));
+            var stored = WriteTemporary(path + TemporarySuffix, identity, runs, progress, cancellationToken);
+            File.Move(path + TemporarySuffix, path, overwrite: false);
+            SyncFolder(path);
+            return new SegmentPart(name, stored.Digest, stored.SizeBytes);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StoreException(
+                StoreFailure.Unusable,
+                $"the segment {path} cannot be written: {exception.Message}; check the space and the permissions there",
+                exception);
+        }
+    }
+
+    /// <summary>Opens the segment of a checkpoint, and checks its size, footer, index and header against the event.</summary>
+    /// <exception cref="IntegrityException">It is missing, or not what the event says.</exception>
+    /// <exception cref="ArgumentException">The checkpoint has no segment.</exception>
+    public SegmentReader Open(string vm, MachineEvent.CheckpointCommitted committed)
+    {
+        MachineNames.Check(vm);
+        var part = committed.Segment ?? throw new ArgumentException($"Checkpoint {committed.Number} has no segment.", nameof(committed));
+        var identity = new SegmentIdentity(vm, committed.Number, committed.Id, committed.Mode, committed.Parent);
+
+        // The name comes out of the journal and becomes part of a path: it must be the one that this checkpoint has.
+        return part.Name == NameOf(identity)
+            ? SegmentReader.Open(Path.Combine(FolderOf(vm), part.Name), identity, part)
+            : throw new IntegrityException(vm, "journal", $"its segment is called '{part.Name}', not '{NameOf(identity)}'", checkpoint: committed.Number);
+    }
+
+    /// <summary>The machines that have a folder, in ordinal order.</summary>
+    public IReadOnlyList<string> ListMachines() => Directory.Exists(Folder)
+        ? [.. Directory.EnumerateDirectories(Folder).Select(path => Path.GetFileName(path)).Where(name => MachineName.IsValid(name, out _)).Order(StringComparer.Ordinal)]
+        : [];
+
+    /// <summary>The names of a machine's segments, unfinished ones left out, by number.</summary>
+    public IReadOnlyList<string> List(string vm) => [.. Files(vm).Where(name => name.EndsWith(Suffix, StringComparison.Ordinal))];
+
+    /// <summary>Deletes a segment, if it is there.</summary>
+    /// <param name="held">The machine's lock.</param>
+    /// <param name="name">The segment's name.</param>
+    /// <exception cref="StoreException">It cannot be deleted.</exception>
+    public void Delete(IMachineLock held, string name)
+    {
+        MachineLocks.Check(held);
+        if (name != Path.GetFileName(name))
+            throw new ArgumentException($"'{name}' is no file name.", nameof(name));
+        var path = Path.Combine(FolderOf(held.Vm), name);
+        try
+        {
+            if (File.Exists(path))
+                File.Delete(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StoreException(StoreFailure.Unusable, $"the segment {path} cannot be deleted: {exception.Message}; check its permissions", exception);
+        }
+    }
+
+    /// <summary>
+    /// Removes segments and unfinished files that no live checkpoint names. Not to be called while a checkpoint of the machine is
+    /// being stored: its segment is there before its event.
+    /// </summary>
+    /// <param name="held">The machine's lock.</param>
+    /// <param name="history">The machine's history, up to date.</param>
+    /// <returns>The names of the files that were removed.</returns>
+    /// <exception cref="StoreException">A file cannot be deleted.</exception>
+    public IReadOnlyList<string> Sweep(IMachineLock held, MachineHistory history)
+    {
+        MachineLocks.Check(held);
+        if (history.Registration is { } registration && registration.Vm != held.Vm)
+            throw new ArgumentException($"The history of '{registration.Vm}' says nothing of '{held.Vm}'.", nameof(history));
+        var live = history.Live.Values.Select(committed => committed.Segment?.Name).ToHashSet(StringComparer.Ordinal);
+        string[] orphans = [.. Files(held.Vm).Where(name => !live.Contains(name))];
+        foreach (var name in orphans)
+            Delete(held, name);
+        return orphans;
+    }
+
+    /// <summary>The number comes first and has leading zeros, so that names sort by it; the identity makes a name unique for ever.</summary>
+    internal static string NameOf(SegmentIdentity identity) => $"{identity.Number:D12}-{identity.Id}{Suffix}";
+
+    internal string FolderOf(string vm) => Path.Combine(Folder, vm);
+
+    private static StoredPart WriteTemporary(
+        string path,
+        SegmentIdentity identity,
+        IEnumerable<PageRun> runs,
+        IProgress<long>? progress,
+        CancellationToken cancellationToken)
+    {
+        SafeFileHandle? file = null;
+        try
+        {
+            file = OwnerOnly.CreateFile(path, mustBeNew: true);
+            var stored = new SegmentWriter(file, progress, cancellationToken).Write(identity, runs);
+            FileSync.File(file);
+            return stored;
+        }
+        catch when (file is not null)
+        {
+            // After a failed sync nothing that the file says can be believed, so it goes whatever the reason was.
+            File.Delete(path);
+            throw;
+        }
+        finally
+        {
+            file?.Dispose();
+        }
+    }
+
+    private static void SyncFolder(string path)
+    {
+        try
+        {
+            FileSync.Folder(Path.GetDirectoryName(path)!);
+        }
+        catch (IOException)
+        {
+            File.Delete(path);
+            throw;
+        }
+    }
+
+    /// <summary>Files of ours, finished or not; whatever else lies in the folder is not ours to touch.</summary>
+    private IEnumerable<string> Files(string vm)
+    {
+        MachineNames.Check(vm);
+        return Directory.Exists(FolderOf(vm))
+            ? Directory.EnumerateFiles(FolderOf(vm))
+                .Select(path => Path.GetFileName(path))
+                .Where(name => name.EndsWith(Suffix, StringComparison.Ordinal) || name.EndsWith(Suffix + TemporarySuffix, StringComparison.Ordinal))
+                .Order(StringComparer.Ordinal)
+            : [];
+    }
+}

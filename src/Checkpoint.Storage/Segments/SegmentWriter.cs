@@ -1,0 +1,112 @@
+using Checkpoint.Protocol.Events;
+using Microsoft.Win32.SafeHandles;
+
+namespace Checkpoint.Storage.Segments;
+
+/// <summary>
+/// Writes one segment file from front to back. Pages go from the caller's memory to the kernel without a copy between; they
+/// are taken in pieces that fit a processor's cache, so that the checksum and the kernel read memory once.
+/// </summary>
+internal sealed class SegmentWriter(SafeFileHandle file, IProgress<long>? progress, CancellationToken cancellationToken)
+{
+    private const int PieceBytes = 1 << 20;
+
+    /// <summary>Many scattered pages go out by one pwritev; the kernel takes 1024 pieces at most.</summary>
+    private const int MaxGathered = 512;
+    private const ulong MaxRunBytes = 1UL << 30;
+
+    private readonly SegmentIndexBuilder _index = new();
+    private readonly List<ReadOnlyMemory<byte>> _gathered = new(MaxGathered);
+    private long _gatheredBytes;
+    private long _written = SegmentFormat.DataOffset;
+    private long _taken;
+
+    /// <summary>Writes the whole file, without making it durable.</summary>
+    /// <returns>The digest of the index, and the size of the file.</returns>
+    public StoredPart Write(SegmentIdentity identity, IEnumerable<PageRun> runs)
+    {
+        var header = new byte[SegmentFormat.DataOffset];
+        SegmentFormat.WriteHeader(header, identity);
+        RandomAccess.Write(file, header, 0);
+
+        var end = 0UL;
+        foreach (var run in runs)
+        {
+            Check(run, end);
+            end = run.GuestAddress + (ulong)run.Bytes.Length;
+            for (var at = 0; at < run.Bytes.Length; at += PieceBytes)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                Take(run.GuestAddress + (ulong)at, run.Bytes.Slice(at, Math.Min(PieceBytes, run.Bytes.Length - at)));
+            }
+        }
+
+        Flush();
+        var index = _index.Build(header);
+        var digest = Digest.Of(index);
+        var footer = new byte[SegmentFormat.FooterBytes];
+        SegmentFormat.WriteFooter(footer, _written, index.Length, digest);
+        RandomAccess.Write(file, [index, footer], _written);
+        return new StoredPart(digest, _written + index.Length + footer.Length);
+    }
+
+    private static void Check(PageRun run, ulong end)
+    {
+        var size = (ulong)run.Bytes.Length;
+        if (run.GuestAddress % SegmentFormat.PageBytes != 0 || size % SegmentFormat.PageBytes != 0 || size > MaxRunBytes)
+            throw new ArgumentException($"The run at 0x{run.GuestAddress:x} with {size} bytes is not made of whole pages, at most 1 GiB of them.");
+        if (run.GuestAddress < end)
+            throw new ArgumentException($"The run at 0x{run.GuestAddress:x} begins before the end of the one before it, 0x{end:x}.");
+        if (run.GuestAddress > ulong.MaxValue - size)
+            throw new ArgumentException($"The run at 0x{run.GuestAddress:x} ends beyond the address space.");
+    }
+
+    /// <summary>Splits a piece into stretches of zero pages and of data pages.</summary>
+    private void Take(ulong address, ReadOnlyMemory<byte> piece)
+    {
+        var span = piece.Span;
+        var start = 0;
+        while (start < span.Length)
+        {
+            var zeros = IsZero(span.Slice(start, SegmentFormat.PageBytes));
+            var end = start + SegmentFormat.PageBytes;
+            while (end < span.Length && IsZero(span.Slice(end, SegmentFormat.PageBytes)) == zeros)
+                end += SegmentFormat.PageBytes;
+            if (zeros)
+            {
+                _index.AddZeros(address + (ulong)start, (end - start) / SegmentFormat.PageBytes);
+            }
+            else
+            {
+                _index.AddData(address + (ulong)start, span[start..end]);
+                Gather(piece[start..end]);
+            }
+
+            start = end;
+        }
+
+        _taken += piece.Length;
+        progress?.Report(_taken);
+    }
+
+    private static bool IsZero(ReadOnlySpan<byte> page) => !page.ContainsAnyExcept((byte)0);
+
+    private void Gather(ReadOnlyMemory<byte> pages)
+    {
+        _gathered.Add(pages);
+        _gatheredBytes += pages.Length;
+        if (_gatheredBytes >= PieceBytes || _gathered.Count == MaxGathered)
+            Flush();
+    }
+
+    private void Flush()
+    {
+        if (_gathered.Count == 1)
+            RandomAccess.Write(file, _gathered[0].Span, _written);
+        else if (_gathered.Count > 1)
+            RandomAccess.Write(file, _gathered, _written);
+        _written += _gatheredBytes;
+        _gathered.Clear();
+        _gatheredBytes = 0;
+    }
+}

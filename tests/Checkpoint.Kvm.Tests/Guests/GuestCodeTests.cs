@@ -1,0 +1,60 @@
+using System.Diagnostics;
+using Checkpoint.Kvm.Guests;
+using Xunit;
+
+namespace Checkpoint.Kvm.Tests.Guests;
+
+public sealed class GuestCodeTests
+{
+    [AssemblerFact]
+    public void The_bytes_of_the_counter_are_what_its_source_assembles_to() =>
+        Assert.Equal(Assemble("counter.S"), CounterCode.Bytes.ToArray());
+
+    [AssemblerFact]
+    public void The_bytes_of_the_ledger_are_what_its_source_assembles_to() =>
+        Assert.Equal(Assemble("ledger.S"), LedgerCode.Bytes.ToArray());
+
+    [Fact]
+    public void The_labels_cover_the_bytes()
+    {
+        Assert.Equal(CounterCode.CodeEnd, (ulong)CounterCode.Bytes.Length);
+        Assert.Equal(LedgerCode.CodeEnd, (ulong)LedgerCode.Bytes.Length);
+        Assert.True(CounterCode.CodeEnd <= 4096 && LedgerCode.CodeEnd <= 4096);
+    }
+
+    [Fact]
+    public void Both_guests_speak_to_the_same_device()
+    {
+        Assert.Equal((CounterCode.SequencePort, CounterCode.ReportPort), (LedgerCode.SequencePort, LedgerCode.ReportPort));
+        Assert.Equal(CounterCode.ReportEvery, LedgerCode.ReportEvery);
+        Assert.Equal(1UL << LedgerToken.HopShift, LedgerCode.OneHop);
+    }
+
+    private static byte[] Assemble(string source)
+    {
+        var folder = Directory.CreateTempSubdirectory("guest-code");
+        try
+        {
+            var path = Path.Combine(folder.FullName, "guest");
+            Run("as", "--64", "-o", path + ".o", Path.Combine(AssemblerFactAttribute.SourceFolder, source));
+            Run("objcopy", "-O", "binary", "-j", ".text", path + ".o", path + ".bin");
+            return File.ReadAllBytes(path + ".bin");
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static void Run(string program, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments)
+        {
+            RedirectStandardError = true, UseShellExecute = false,
+        })
+            ?? throw new InvalidOperationException($"{program} did not start.");
+        var complaint = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        Assert.True(process.ExitCode == 0, $"{program}: {complaint}");
+    }
+}

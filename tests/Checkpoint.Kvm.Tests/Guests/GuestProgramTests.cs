@@ -1,0 +1,100 @@
+using Checkpoint.Kvm.Guests;
+using Xunit;
+
+namespace Checkpoint.Kvm.Tests.Guests;
+
+public sealed class GuestProgramTests
+{
+    [Theory]
+    [InlineData(GuestKind.Counter, 1, 8UL << 20)]
+    [InlineData(GuestKind.Counter, 64, 8UL << 20)]
+    [InlineData(GuestKind.Counter, 3, 4UL << 30)]
+    [InlineData(GuestKind.Ledger, 1, 8UL << 20)]
+    [InlineData(GuestKind.Ledger, 64, 4UL << 30)]
+    public void What_is_loaded_lies_apart_and_within_the_memory_in_use(GuestKind kind, int vcpus, ulong memoryBytes)
+    {
+        var program = GuestProgram.Create(kind, new GuestOptions { Vcpus = vcpus, MemoryBytes = memoryBytes });
+        List<(ulong Start, ulong End)> ranges = [];
+        program.Load((address, bytes) => ranges.Add((address, address + (ulong)bytes.Length)));
+
+        var end = 0UL;
+        foreach (var range in ranges.OrderBy(range => range.Start))
+        {
+            Assert.True(range.Start >= end, $"0x{range.Start:x} is written twice.");
+            end = range.End;
+        }
+
+        Assert.True(end <= program.UsedMemoryBytes && program.UsedMemoryBytes <= memoryBytes);
+    }
+
+    [Theory]
+    [InlineData(GuestKind.Counter, 8)]
+    [InlineData(GuestKind.Ledger, 23)]
+    public void A_guest_fits_the_pages_it_asks_for_and_refuses_one_page_less(GuestKind kind, int pages)
+    {
+        var enough = new GuestOptions { Vcpus = 1, MemoryBytes = (ulong)pages * 4096, WorkingPages = 1 };
+        Assert.Equal(enough.MemoryBytes, GuestProgram.Create(kind, enough).UsedMemoryBytes);
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => GuestProgram.Create(kind, enough with { MemoryBytes = enough.MemoryBytes - 4096 }));
+    }
+
+    [Fact]
+    public void Options_that_no_guest_can_have_are_refused()
+    {
+        var good = new GuestOptions { Vcpus = 1 };
+        GuestOptions[] bad =
+        [
+            good with { Vcpus = 0 },
+            good with { Vcpus = 65 },
+            good with { MemoryBytes = 8191 },
+            good with { ExitEverySteps = 3 },
+            good with { WriteEverySteps = 0 },
+            good with { ExitEverySteps = 4, WriteEverySteps = 8 },
+            good with { WorkingPages = 0 },
+            good with { WorkingPages = 4096 },
+        ];
+
+        Assert.All(bad, options => Assert.Throws<ArgumentOutOfRangeException>(() => GuestProgram.Create(GuestKind.Counter, options)));
+    }
+
+    [Theory]
+    [InlineData(GuestKind.Counter)]
+    [InlineData(GuestKind.Ledger)]
+    public void Vcpus_start_in_64_bit_user_mode_with_port_io_allowed(GuestKind kind)
+    {
+        var program = GuestProgram.Create(kind, new GuestOptions { Vcpus = 2 });
+        var memory = new byte[program.UsedMemoryBytes];
+        program.Load((address, bytes) => bytes.CopyTo(memory.AsMemory((int)address)));
+        var entry = program.Entry(1);
+
+        Assert.Equal((1, 3, 0), (entry.Cs.L, entry.Cs.Dpl, entry.Cs.Db));
+        Assert.Equal((3, 3), (entry.Cs.Selector & 3, entry.Data.Selector & 3));
+        Assert.Equal((11, 0), (entry.Tr.Type, entry.Tr.S));
+        Assert.Equal(2UL, entry.General.Rflags);
+        Assert.InRange(program.LoopStart, program.CodeStart, program.LoopEnd - 1);
+        foreach (var port in new[] { SequenceDevice.SequencePort, SequenceDevice.ReportPort })
+        {
+            var bitmap = (int)entry.Tr.Base + BitConverter.ToUInt16(memory, (int)entry.Tr.Base + 0x66);
+            Assert.Equal(0, (BitConverter.ToUInt16(memory, bitmap + (port / 8)) >> (port % 8)) & 0xf);
+            Assert.True((uint)(bitmap + (port / 8) + 1) <= entry.Tr.Limit);
+        }
+    }
+
+    [Fact]
+    public void Avx_state_is_on_only_for_the_guest_that_uses_it()
+    {
+        var plain = GuestProgram.Create(GuestKind.Counter, new GuestOptions { Vcpus = 1 }).Entry(0);
+        var wide = GuestProgram.Create(GuestKind.Counter, new GuestOptions { Vcpus = 1, UseYmm = true }).Entry(0);
+
+        Assert.Equal((0x620UL, 1UL), (plain.Cr4, plain.Xcr0));
+        Assert.Equal((0x40620UL, 7UL), (wide.Cr4, wide.Xcr0));
+    }
+
+    [Fact]
+    public void Registers_of_another_number_of_vcpus_are_refused()
+    {
+        var program = GuestProgram.Create(GuestKind.Ledger, new GuestOptions { Vcpus = 2 });
+
+        Assert.Throws<ArgumentException>(() => program.Verify((_, _) => { }, [], new SequenceDevice(2)));
+    }
+}
