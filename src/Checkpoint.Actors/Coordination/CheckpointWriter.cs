@@ -27,7 +27,7 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
         _document.ResetWrittenCount();
         StateDocumentCodec.Encode(host.ToStateDocument(), _document);
         var document = _document.WrittenMemory;
-        var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, CheckpointMode.Full, null);
+        var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, CheckpointMode.Full, effect.Parent);
         var segment = store.Segments.Write(identity, machine.Memory.Pieces.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)));
         _written[effect.Round] = new Written(effect.Number, document, segment);
         return new StoredParts(

@@ -30,12 +30,12 @@ public interface IVcpu : IDisposable
     long Call(KvmRequest request, ulong argument);
 
     /// <summary>KVM_GET_MSRS (x86).</summary>
-    /// <param name="msrs">struct kvm_msrs in the kernel's layout, its count and indices filled in; at most 256 entries.</param>
+    /// <param name="msrs">struct kvm_msrs in the kernel's layout, its count and indices filled in; at most 255 entries, the kernel answers E2BIG to 256.</param>
     /// <returns>How many were read: the call stops at the first that is refused.</returns>
     int GetMsrs(Span<byte> msrs);
 
     /// <summary>KVM_SET_MSRS (x86).</summary>
-    /// <param name="msrs">struct kvm_msrs in the kernel's layout; at most 256 entries.</param>
+    /// <param name="msrs">struct kvm_msrs in the kernel's layout; at most 255 entries, the kernel answers E2BIG to 256.</param>
     /// <returns>How many were written: the call stops at the first that is refused, those before it are changed.</returns>
     int SetMsrs(ReadOnlySpan<byte> msrs);
 

@@ -22,6 +22,9 @@ internal sealed unsafe class Mapping : SafeHandle
     /// <summary>The first byte. The caller holds the handle while it uses the address.</summary>
     internal byte* Address => (byte*)handle;
 
+    /// <summary>Whether the last user has let go.</summary>
+    internal bool IsReleased { get; private set; }
+
     public override bool IsInvalid => handle is 0 or -1;
 
     /// <summary>The pages that a vCPU fd shares with the kernel.</summary>
@@ -67,7 +70,11 @@ internal sealed unsafe class Mapping : SafeHandle
     /// <summary>Pages that somebody else mapped and will unmap.</summary>
     internal static Mapping Adopt(nint address, ulong lengthBytes) => new(address, lengthBytes, unmaps: false);
 
-    protected override bool ReleaseHandle() => !_unmaps || Libc.munmap(handle, (nuint)LengthBytes) == 0;
+    protected override bool ReleaseHandle()
+    {
+        IsReleased = true;
+        return !_unmaps || Libc.munmap(handle, (nuint)LengthBytes) == 0;
+    }
 
     // Advice only: a kernel without huge pages runs the guest as well. Guest memory is kept out of children, whose
     // copy-on-write would move pages away from under the guest, and out of core dumps, where a guest's secrets would lie.

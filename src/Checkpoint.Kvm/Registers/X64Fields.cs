@@ -78,6 +78,7 @@ public static class X64Fields
             [StateIds.X64Xcrs] = new Layout(StateIds.X64Xcrs).Add(4, "nr_xcrs").Skip(4 + 8).Add(8, "xcr0").Fields,
             [StateIds.X64TscKhz] = new Layout(StateIds.X64TscKhz).Add(4, "tsc_khz").Fields,
             [StateIds.X64Clock] = new Layout(StateIds.X64Clock).Add(8, "clock").Add(4, "clock.flags").Skip(4).Add(8, "clock.realtime", "clock.host_tsc").Fields,
+            [StateIds.X64Pit2] = Pit(),
             [StateIds.X64VcpuEvents] = Events(),
             [StateIds.X64Xsave] = Xsave(),
             [StateIds.X64Lapic] = Lapic(),
@@ -100,6 +101,22 @@ public static class X64Fields
         foreach (var table in (ReadOnlySpan<string>)["gdt", "idt"])
             layout.Add(8, table + ".base").Add(2, table + ".limit").Skip(6);
         return layout.Add(8, "cr0", "cr2", "cr3", "cr4", "cr8", "efer", "apic_base");
+    }
+
+    // struct kvm_pit_state2: three channels, then the flags.
+    private static RegisterField[] Pit()
+    {
+        var layout = new Layout(StateIds.X64Pit2);
+        for (var i = 0; i < 3; i++)
+        {
+            var channel = Numbered("pit", i);
+            layout.Add(4, channel + ".count").Add(2, channel + ".latched_count");
+            foreach (var bits in (ReadOnlySpan<string>)["count_latched", "status_latched", "status", "read_state", "write_state", "write_latch", "rw_mode", "mode", "bcd", "gate"])
+                layout.Add(1, $"{channel}.{bits}");
+            layout.Add(8, channel + ".count_load_time");
+        }
+
+        return layout.Add(4, "pit.flags").Fields;
     }
 
     // struct kvm_vcpu_events.

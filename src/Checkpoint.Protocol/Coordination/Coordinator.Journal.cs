@@ -12,7 +12,21 @@ public sealed partial class Coordinator
     {
         if (Phase != RoundPhase.Storing)
             throw new UnreachableException($"Parts were stored in phase {Phase}.");
+        _round!.Parts = parts;
+        _round.Stored = now;
+        CommitIfComplete(now, effects);
+    }
+
+    private void CommitIfComplete(in Moment now, List<CoordinatorEffect> effects)
+    {
         var round = _round!;
+        if (round.Awaited > 0)
+            return;
+        if (round.AllResumed == default)
+            round.AllResumed = now;
+        if (round.Parts is not { } parts)
+            return;
+
         var committed = new MachineEvent.CheckpointCommitted(
             History.HighestNumber + 1,
             round.Request.Id,
@@ -29,7 +43,7 @@ public sealed partial class Coordinator
                 round.AllResumed.MonotonicUs - round.Begun.MonotonicUs,
                 round.AllParked.MonotonicUs - round.Begun.MonotonicUs,
                 round.AllCaptured.MonotonicUs - round.AllParked.MonotonicUs,
-                now.MonotonicUs - round.AllResumed.MonotonicUs),
+                round.Stored.MonotonicUs - round.AllToldToRun.MonotonicUs),
             parts.Batching)
         { At = round.AllParked.Wall };
 

@@ -13,14 +13,14 @@ namespace Checkpoint.Protocol.Coordination;
 /// <code>
 ///            BeginCheckpoint                 all parked             all parked
 ///   Idle ───────────────────▶ ParkingVcpus ────────────▶ ParkingDevices ────────▶ Capturing
-///    ▲                             │ failed, gone, deadline  │                       │ all captured
-///    │                             ▼                         ▼                       ▼
-///    │                          Aborting ◀──────────────────────────────      ResumingDevices
-///    │                             │ all resumed, deadline        failed             │ all resumed, deadline
-///    │   Committed, Refused        ▼                                                 ▼
-///    ├───────────────────────  Appending ◀─── PartsStored ─── Storing ◀────── ResumingVcpus
-///    │                             │  │                          │
-///    │  Recovered                  │  └─ Conflict ─▶ Fenced      └─ PartsNotStored ─▶ Appending (the abort)
+///    ▲                             │ failed, gone, deadline  │              │        │ all captured
+///    │                             ▼                         │              │        ▼
+///    │                          Aborting ◀───────────────────┴──────────────┘  ResumingDevices
+///    │                             │ all resumed, deadline                           │ all resumed, deadline
+///    │   Committed, Refused        ▼        PartsStored and all resumed              ▼
+///    ├───────────────────────  Appending ◀──────────────────────────────────────  Storing
+///    │                             │  │     or PartsNotStored: the abort
+///    │  Recovered                  │  └─ Conflict ─▶ Fenced
 ///    └──────────────── Recovering ◀┘ Unknown
 /// </code>
 /// The barrier: nothing is captured before all vCPUs and devices are parked, and nothing is stored before all have been told
@@ -214,7 +214,7 @@ public sealed partial class Coordinator
 
     private void OnResumed(int participant, in Moment now, List<CoordinatorEffect> effects)
     {
-        if (Phase is not (RoundPhase.ResumingDevices or RoundPhase.ResumingVcpus or RoundPhase.Aborting))
+        if (Phase is not (RoundPhase.ResumingDevices or RoundPhase.Storing or RoundPhase.Aborting))
             return;
         if (_round!.MarkResumed(participant))
             _round.Awaited--;
@@ -224,25 +224,20 @@ public sealed partial class Coordinator
     private void ContinueResume(in Moment now, List<CoordinatorEffect> effects)
     {
         if (Phase == RoundPhase.ResumingDevices && _round!.Awaited == 0)
-            ResumeVcpus(effects);
-
-        if (Phase == RoundPhase.ResumingVcpus && _round!.Awaited <= 0)
-            Store(now, effects);
+            ResumeVcpus(now, effects);
+        if (Phase == RoundPhase.Storing && _round!.Awaited <= 0)
+            CommitIfComplete(now, effects);
         if (Phase == RoundPhase.Aborting && _round!.Awaited <= 0)
             AppendAbort(effects);
     }
 
-    private void ResumeVcpus(List<CoordinatorEffect> effects)
+    private void ResumeVcpus(in Moment now, List<CoordinatorEffect> effects)
     {
-        Enter(RoundPhase.ResumingVcpus, ParticipantKind.Vcpu);
+        Enter(RoundPhase.Storing, ParticipantKind.Vcpu);
         Tell(ParticipantKind.Vcpu, _round!.Resume, effects);
+        _round.AllToldToRun = now;
         effects.Add(_round.VcpusMustResume);
-    }
-
-    private void Store(in Moment now, List<CoordinatorEffect> effects)
-    {
-        _round!.AllResumed = now;
-        Phase = RoundPhase.Storing;
+        // All have been told to run, so the disk may begin; the commit waits until all do run, which is when the pause ends.
         effects.Add(new CoordinatorEffect.StoreParts(_round.Id, History.HighestNumber + 1, _round.Request.Id, History.Current));
     }
 
@@ -253,7 +248,7 @@ public sealed partial class Coordinator
             case RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing:
                 Abort(failure, _participants[participant].Name, now, effects);
                 break;
-            case RoundPhase.ResumingDevices or RoundPhase.ResumingVcpus or RoundPhase.Aborting:
+            case RoundPhase.ResumingDevices or RoundPhase.Storing or RoundPhase.Aborting:
                 // Its state was captured with the others' before it failed: that moment is consistent, so the round goes on
                 // without its word.
                 if (IsAwaitedToResume(participant))
@@ -267,7 +262,7 @@ public sealed partial class Coordinator
     private bool IsAwaitedToResume(int participant) => !_round!.HasResumed(participant) && _participants[participant].Kind switch
     {
         ParticipantKind.Vcpu => Phase != RoundPhase.ResumingDevices,
-        ParticipantKind.Device => Phase != RoundPhase.ResumingVcpus,
+        ParticipantKind.Device => Phase != RoundPhase.Storing,
         _ => false,
     };
 
@@ -285,10 +280,11 @@ public sealed partial class Coordinator
                 Abort(new ParticipantFailure($"was not captured within {Milliseconds(_options.CaptureDeadline)} ms"), stuck.Name, now, effects);
                 break;
             case RoundPhase.ResumingDevices when Phase == RoundPhase.ResumingDevices:
-                ResumeVcpus(effects); // A device that hangs must not keep the guest.
+                ResumeVcpus(now, effects); // A device that hangs must not keep the guest.
                 break;
-            case RoundPhase.ResumingVcpus when Phase == RoundPhase.ResumingVcpus:
-                Store(now, effects);
+            case RoundPhase.Storing when Phase == RoundPhase.Storing && _round!.Awaited > 0:
+                _round.Awaited = 0; // It was captured at a consistent moment with the others: the checkpoint is good without its word.
+                CommitIfComplete(now, effects);
                 break;
             case RoundPhase.Aborting when Phase == RoundPhase.Aborting:
                 AppendAbort(effects);

@@ -20,7 +20,7 @@ internal sealed class Round
         Park = [.. participants.Select(p => new CoordinatorEffect.ParkParticipant(id, p.Index))];
         Capture = [.. participants.Select(p => new CoordinatorEffect.CaptureParticipant(id, p.Index))];
         DevicesMustResume = new CoordinatorEffect.SetDeadline(id, RoundPhase.ResumingDevices, options.ResumeDeadline);
-        VcpusMustResume = new CoordinatorEffect.SetDeadline(id, RoundPhase.ResumingVcpus, options.ResumeDeadline);
+        VcpusMustResume = new CoordinatorEffect.SetDeadline(id, RoundPhase.Storing, options.ResumeDeadline);
         Resume = [.. participants.Select(p => new CoordinatorEffect.ResumeParticipant(id, p.Index))];
     }
 
@@ -43,7 +43,14 @@ internal sealed class Round
 
     public Moment AllCaptured { get; set; }
 
+    public Moment AllToldToRun { get; set; }
+
     public Moment AllResumed { get; set; }
+
+    public Moment Stored { get; set; }
+
+    /// <summary>What was stored; null before it is.</summary>
+    public StoredParts? Parts { get; set; }
 
     public ImmutableArray<CoordinatorEffect.ParkParticipant> Park { get; }
 

@@ -18,10 +18,7 @@ public enum RoundPhase
     /// <summary>All are captured: devices have been told to run.</summary>
     ResumingDevices,
 
-    /// <summary>Devices run: vCPUs have been told to run.</summary>
-    ResumingVcpus,
-
-    /// <summary>All run; parts are being made durable.</summary>
+    /// <summary>Devices run, vCPUs have been told to run; parts are being made durable.</summary>
     Storing,
 
     /// <summary>The round is given up; all have been told to run.</summary>

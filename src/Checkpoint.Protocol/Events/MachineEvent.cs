@@ -38,7 +38,7 @@ public sealed record SegmentPart(string Name, Digest IndexDigest, long SizeBytes
 /// <param name="PauseUs">From the first kick until the last participant was running again.</param>
 /// <param name="ParkUs">From the first kick until all were parked.</param>
 /// <param name="CaptureUs">From all parked until all were captured.</param>
-/// <param name="StoreUs">From the resume until every part was durable, before the append.</param>
+/// <param name="StoreUs">From telling the vCPUs to run until every part was durable, before the append.</param>
 public readonly record struct CheckpointTimings(long PauseUs, long ParkUs, long CaptureUs, long StoreUs);
 
 /// <summary>What a machine's stream is made of. Events are never deleted and hold ids, digests and counts, never registers or pages.</summary>

@@ -82,6 +82,7 @@ internal sealed class KickGate(KvmFd fd, int vcpu, int signal)
         t_bound = null;
         ThreadSignals.Consume(signal);
         ThreadSignals.Restore(_maskBefore);
+        ClearRunMask();
     }
 
     internal void Kick()
@@ -125,6 +126,9 @@ internal sealed class KickGate(KvmFd fd, int vcpu, int signal)
         Interlocked.Exchange(ref _pending, 0);
         KvmError.Throw("tgkill", errno, vcpu);
     }
+
+    // Without a struct the kernel forgets the mask: a KVM_RUN without a bound thread runs under its own thread's.
+    private unsafe void ClearRunMask() => _ = Ioctl.TryPointer(fd, KvmRequests.SetSignalMask, null);
 
     private unsafe void SetRunMask(ulong mask)
     {

@@ -15,6 +15,7 @@ internal static class X64Comparison
         "IA32_MPERF", "IA32_APERF", // Count cycles of the host's processor.
         "lapic.tmcct", // Counts down from tmict.
         "clock", "clock.flags", "clock.realtime", "clock.host_tsc", // Go on; the flags say how the read was made.
+        "pit0.count_load_time", "pit1.count_load_time", "pit2.count_load_time", // The host's time of the set.
         "HV_X64_TIME_REF_COUNT", "HV_X64_VP_RUNTIME", // Count on.
     ];
 

@@ -18,7 +18,8 @@ internal readonly record struct X64Group(ulong Id, KvmRequest Get, KvmRequest Se
 /// </summary>
 internal sealed class X64StatePlan
 {
-    private const int MaxMsrsPerCall = 256;
+    // MAX_IO_MSRS is 256, and the kernel answers E2BIG from that many on.
+    private const int MaxMsrsPerCall = 255;
     private const int MsrHeaderSize = 8;
     private const int MsrEntrySize = 16;
 
@@ -72,7 +73,7 @@ internal sealed class X64StatePlan
         return new X64StatePlan(groups.ToImmutable(), ReadableMsrs(vcpu, kvm.GetMsrIndexList()));
     }
 
-    /// <summary>Lays out struct kvm_msrs buffers for these MSRs, at most 256 a call.</summary>
+    /// <summary>Lays out struct kvm_msrs buffers for these MSRs, at most 255 a call.</summary>
     public static byte[][] MsrBuffers(IEnumerable<uint> msrs) => [.. msrs.Chunk(MaxMsrsPerCall).Select(MsrBuffer)];
 
     /// <summary>The index of one entry of a struct kvm_msrs.</summary>

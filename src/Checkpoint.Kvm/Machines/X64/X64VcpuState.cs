@@ -11,9 +11,6 @@ internal sealed class X64VcpuState : VcpuState
     private const uint Tsc = 0x10;
     private const uint TscDeadline = 0x6e0;
 
-    // KVM_GET_MSRS and KVM_SET_MSRS stop at a refused MSR without an errno; one at a time it would be EINVAL.
-    private const int InvalidArgument = 22;
-
     private readonly X64StatePlan _plan;
     private readonly byte[][] _groups;
     private readonly byte[][] _msrs;
@@ -150,8 +147,9 @@ internal sealed class X64VcpuState : VcpuState
             var written = Vcpu.SetMsrs(buffer);
             if (written < count)
             {
+                // The call stops at a refused MSR without an errno; asked for alone it would be EINVAL.
                 var (index, value) = ordered[written];
-                refusals.Add(new RegisterRefusal(Vcpu.Index, X64MsrNames.NameOf(index), StateIds.X64Msr(index), value, default, InvalidArgument));
+                refusals.Add(new RegisterRefusal(Vcpu.Index, X64MsrNames.NameOf(index), StateIds.X64Msr(index), value, default, Errno.EINVAL));
                 written++;
             }
 
@@ -162,7 +160,7 @@ internal sealed class X64VcpuState : VcpuState
     private KvmException Refused(string request, ReadOnlySpan<byte> buffer, int done)
     {
         var index = X64StatePlan.MsrIndex(buffer, done);
-        return new KvmException(request, InvalidArgument, Vcpu.Index, $"{X64MsrNames.NameOf(index)} (0x{index:x})", $"{done} of {X64StatePlan.MsrCount(buffer)} read");
+        return new KvmException(request, Errno.EINVAL, Vcpu.Index, $"{X64MsrNames.NameOf(index)} (0x{index:x})", $"{done} of {X64StatePlan.MsrCount(buffer)} read");
     }
 
     private static int Attempt(Action call)

@@ -36,7 +36,7 @@ public sealed class InMemoryJournal(InMemoryDatabase database) : IJournal
 
     /// <inheritdoc/>
     public Task<ReadOnlyMemory<byte>?> ReadStateDocumentAsync(string vm, long number, CancellationToken cancellationToken = default) =>
-        Read<ReadOnlyMemory<byte>?>(vm, stream => stream.Documents.TryGetValue(number, out var bytes) ? bytes : null, null);
+        Read<ReadOnlyMemory<byte>?>(vm, stream => stream.Documents.TryGetValue(number, out var bytes) ? (ReadOnlyMemory<byte>?)bytes : null, null);
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<long>> ListStateDocumentsAsync(string vm, CancellationToken cancellationToken = default) =>

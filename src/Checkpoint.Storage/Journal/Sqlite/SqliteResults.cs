@@ -7,7 +7,7 @@ namespace Checkpoint.Storage.Journal.Sqlite;
 /// <para>
 /// Before COMMIT nothing can be durable: pages that spill into the WAL early carry no commit mark, and readers and recovery stop
 /// at the last mark. So every error there is a refusal, whatever it is, except a violated unique constraint: then another writer
-/// put a row where ours should be.
+/// put a row where ours should be. A constraint of another kind (a trigger that somebody added) is a refusal.
 /// </para>
 /// <para>
 /// COMMIT writes the frame with the commit mark and then syncs the WAL. SQLITE_BUSY and SQLITE_LOCKED come before the first
@@ -22,8 +22,11 @@ namespace Checkpoint.Storage.Journal.Sqlite;
 /// </summary>
 internal static class SqliteResults
 {
+    private const int ConstraintUnique = raw.SQLITE_CONSTRAINT | (8 << 8);
+    private const int ConstraintPrimaryKey = raw.SQLITE_CONSTRAINT | (6 << 8);
+
     /// <summary>The outcome of an append whose transaction failed before COMMIT and was rolled back.</summary>
-    public static AppendOutcome BeforeCommit(int code, string reason) => Primary(code) == raw.SQLITE_CONSTRAINT
+    public static AppendOutcome BeforeCommit(int code, string reason) => code is ConstraintUnique or ConstraintPrimaryKey
         ? new AppendOutcome.Conflict(reason)
         : new AppendOutcome.Refused(reason);
 

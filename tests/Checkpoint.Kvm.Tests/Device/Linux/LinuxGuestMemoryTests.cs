@@ -95,12 +95,13 @@ public sealed class LinuxGuestMemoryTests
     public void A_pinned_window_keeps_its_pages_until_it_is_unpinned()
     {
         var memory = LinuxGuestMemory.Create([new(0, 0, 0, 0x1000)]);
-        var address = memory.Slots[0].HostAddress;
+        var mapping = memory.Slots[0].Mapping;
         var pin = memory.Window(0, 16).Pin();
         memory.Dispose();
-        Assert.True(IsMapped(address));
+        Assert.True(IsMapped(memory.Slots[0].HostAddress));
+        Assert.False(mapping.IsReleased);
         pin.Dispose();
-        Assert.False(IsMapped(address));
+        Assert.True(mapping.IsReleased);
     }
 
     [Fact]
@@ -119,13 +120,14 @@ public sealed class LinuxGuestMemoryTests
         var vm = system.CreateVm();
         var memory = vm.CreateMemory([new(0, 0, 0, 0x10000)]);
         var vcpu = vm.CreateVcpu(0, 0);
-        var address = memory.Slots[0].HostAddress;
+        var mapping = memory.Slots[0].Mapping;
         memory.Dispose();
-        Assert.True(IsMapped(address));
+        Assert.False(mapping.IsReleased);
         vm.Dispose();
-        Assert.True(IsMapped(address));
+        Assert.False(mapping.IsReleased);
+        Assert.True(IsMapped(memory.Slots[0].HostAddress));
         vcpu.Dispose();
-        Assert.False(IsMapped(address));
+        Assert.True(mapping.IsReleased);
     }
 
     internal static bool IsMapped(ulong address) => File.ReadLines("/proc/self/maps").Any(line =>

@@ -1,0 +1,225 @@
+using Checkpoint.Protocol.Events;
+using Checkpoint.Storage.Journal;
+using Checkpoint.Storage.Journal.Sqlite;
+using Checkpoint.Storage.Locks;
+using Checkpoint.Storage.Payloads;
+using Checkpoint.Storage.Segments;
+
+namespace Checkpoint.Storage.Tests;
+
+public sealed class CheckpointStoreTests : IDisposable
+{
+    private const string Vm = "web";
+
+    private readonly TemporaryFolder _folder = new();
+
+    private string Database => _folder.File("test.db");
+
+    public void Dispose() => _folder.Dispose();
+
+    [Theory]
+    [InlineData("postgres://host/db", "not supported yet")]
+    [InlineData("postgresql://host/db", "not supported yet")]
+    [InlineData("sqlite:", "is no store")]
+    [InlineData("checkpoints.db", "is no store")]
+    public void A_uri_of_another_kind_is_refused(string uri, string told)
+    {
+        var exception = Assert.Throws<StoreException>(() => CheckpointStore.Open(new StoreOptions(uri), TimeProvider.System));
+        Assert.Contains(told, exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Segments_and_locks_lie_beside_the_database()
+    {
+        await using var store = Open();
+        using var held = store.Lock(Vm);
+        await StoreCheckpoint(store, 1, JournalHead.Empty);
+        Assert.Equal(_folder.File("test.db.d"), store.Segments.Folder);
+        Assert.True(File.Exists(_folder.File("test.db.lock/web")));
+        Assert.Single(Directory.EnumerateFiles(_folder.File("test.db.d/web")));
+    }
+
+    [Fact]
+    public async Task Another_name_of_the_database_leads_to_the_same_locks()
+    {
+        await using var store = Open();
+        File.CreateSymbolicLink(_folder.File("link.db"), Database);
+        await using var other = CheckpointStore.Open(new StoreOptions("sqlite:" + _folder.File("link.db")), TimeProvider.System);
+        using var held = store.Lock(Vm);
+        Assert.Equal(StoreFailure.Held, Assert.Throws<StoreException>(() => other.Lock(Vm)).Failure);
+    }
+
+    [Fact]
+    public async Task A_store_in_memory_does_all_that_one_on_disk_does_and_leaves_nothing()
+    {
+        string folder;
+        await using (var store = CheckpointStore.Open(new StoreOptions("memory:"), TimeProvider.System))
+        {
+            folder = store.Segments.Folder;
+            using var held = store.Lock(Vm);
+            await StoreCheckpoint(store, 1, JournalHead.Empty);
+            var report = await store.VerifyAsync();
+            Assert.Equal((1L, 1L, 0), (report.Checkpoints, report.Segments, report.Damages.Count));
+        }
+
+        Assert.False(Directory.Exists(folder));
+    }
+
+    [Fact]
+    public async Task A_state_document_comes_back_by_its_event()
+    {
+        await using var store = Open();
+        await StoreCheckpoint(store, 1, JournalHead.Empty);
+        var committed = (await store.RecoverAsync(Vm)).Live[1];
+        Assert.Equal(Shape.Of(Samples.Document()), Shape.Of(await store.LoadAsync(Vm, committed)));
+    }
+
+    [Fact]
+    public async Task A_store_without_damage_verifies()
+    {
+        await using (var store = Open())
+        {
+            var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+            await StoreCheckpoint(store, 2, head);
+        }
+
+        await using var reader = CheckpointStore.Open(new StoreOptions("sqlite:" + Database, ReadOnly: true), TimeProvider.System);
+        var report = await reader.VerifyAsync();
+        Assert.Equal((2L, 2L, 0), (report.Checkpoints, report.Segments, report.Damages.Count));
+        Assert.Equal(1, (await reader.VerifyAsync(Vm, 2)).Checkpoints);
+        Assert.Equal(StoreFailure.NotFound, (await Assert.ThrowsAsync<StoreException>(() => reader.VerifyAsync(Vm, 3))).Failure);
+        Assert.Equal(StoreFailure.NotFound, (await Assert.ThrowsAsync<StoreException>(() => reader.VerifyAsync("mail"))).Failure);
+    }
+
+    [Fact]
+    public async Task A_flipped_bit_anywhere_in_a_state_document_is_found()
+    {
+        await using var store = Open();
+        await StoreCheckpoint(store, 1, JournalHead.Empty);
+        var committed = (await store.RecoverAsync(Vm)).Live[1];
+        var bytes = (await store.ReadStateDocumentAsync(Vm, committed)).ToArray();
+        using var session = SqliteSession.Open(Database, readOnly: false);
+        using var update = session.Prepare("UPDATE state_document SET document = ?1");
+        session.Script("PRAGMA synchronous = OFF");
+        for (var at = 0; at < bytes.Length; at += 5)
+        {
+            bytes[at] ^= 0x10;
+            update.Bind(1, bytes).Run();
+            Assert.Equal("state document", (await Assert.ThrowsAsync<IntegrityException>(() => store.LoadAsync(Vm, committed))).Part);
+            bytes[at] ^= 0x10;
+        }
+    }
+
+    [Theory]
+    [InlineData("UPDATE state_document SET document = x'00' WHERE number = 1", "state document", 1)]
+    [InlineData("DELETE FROM state_document WHERE number = 2", "state document", 2)]
+    [InlineData("DELETE FROM journal WHERE sequence_number = 2", "journal", null)]
+    [InlineData("UPDATE journal SET manifest = 'checkpoint-pinned-v1' WHERE sequence_number = 3", "journal", null)]
+    [InlineData("UPDATE journal SET identifier = 1 WHERE sequence_number = 3", "journal", null)]
+    [InlineData("INSERT INTO snapshot VALUES ('vm-web', 9, 1, x'00', 'm', 8710)", "journal", null)]
+    public async Task A_damage_is_reported_with_its_place(string sql, string part, int? checkpoint)
+    {
+        await using var store = Open();
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        await StoreCheckpoint(store, 2, head);
+        using (var session = SqliteSession.Open(Database, readOnly: false))
+            session.Script(sql);
+        var damage = Assert.Single((await store.VerifyAsync()).Damages);
+        Assert.Equal((Vm, part, (long?)checkpoint), (damage.Vm, damage.Part, damage.Checkpoint));
+    }
+
+    [Fact]
+    public async Task Each_damaged_page_is_reported_and_so_is_a_missing_segment()
+    {
+        await using var store = Open();
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        await StoreCheckpoint(store, 2, head);
+        var names = store.Segments.List(Vm);
+        File.Delete(_folder.File($"test.db.d/web/{names[1]}"));
+        using (var file = File.OpenHandle(_folder.File($"test.db.d/web/{names[0]}"), FileMode.Open, FileAccess.ReadWrite))
+        {
+            RandomAccess.Write(file, [0], 4096 + 17);
+            RandomAccess.Write(file, [0], 8192 + 17);
+        }
+
+        var report = await store.VerifyAsync();
+        Assert.Equal([1L, 1L, 2L], report.Damages.Select(damage => damage.Checkpoint));
+        Assert.All(report.Damages, damage => Assert.StartsWith("segment 0000", damage.Part, StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_part_that_goes_because_its_checkpoint_is_pruned_meanwhile_is_no_damage()
+    {
+        await using var store = Open();
+        await using var reader = CheckpointStore.Open(new StoreOptions("sqlite:" + Database, ReadOnly: true), TimeProvider.System);
+        using var held = store.Lock(Vm);
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        await StoreCheckpoint(store, 2, head);
+        var report = await reader.VerifyAsync(progress: new Pruning(store, held));
+        Assert.Empty(report.Damages);
+        Assert.Equal(1, report.Checkpoints);
+    }
+
+    [Fact]
+    public async Task An_increment_whose_parent_is_gone_is_damage()
+    {
+        await using var store = Open();
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        head = await StoreCheckpoint(store, 2, head, CheckpointMode.Incremental);
+        await store.Journal.AppendAsync(new JournalAppend(Vm, head, new MachineEvent.CheckpointPruned([1]) { At = Samples.Noon }));
+        Assert.Contains("builds on checkpoint 1", Assert.Single((await store.VerifyAsync()).Damages).What, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_sweep_removes_segments_and_documents_that_no_checkpoint_names()
+    {
+        await using var store = Open();
+        using var held = store.Lock(Vm);
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        head = await StoreCheckpoint(store, 2, head);
+        await store.Journal.AppendAsync(new JournalAppend(Vm, head, new MachineEvent.CheckpointPruned([1]) { At = Samples.Noon }));
+        var report = await store.SweepAsync(held);
+        Assert.Equal([1], report.StateDocuments);
+        Assert.StartsWith("000000000001-", Assert.Single(report.Segments), StringComparison.Ordinal);
+        var after = await store.VerifyAsync();
+        Assert.Equal((1L, 0), (after.Checkpoints, after.Damages.Count));
+        report = await store.SweepAsync(held);
+        Assert.Empty(report.Segments);
+    }
+
+    private static async Task<JournalHead> StoreCheckpoint(
+        CheckpointStore store,
+        long number,
+        JournalHead head,
+        CheckpointMode mode = CheckpointMode.Full)
+    {
+        var document = StateDocumentCodec.Encode(Samples.Document());
+        var committed = Samples.Committed(number, document.Span) with { Mode = mode };
+        var memory = new byte[5 * 4096];
+        memory.AsSpan(0, 4 * 4096).Fill((byte)number);
+        var identity = new SegmentIdentity(Vm, number, committed.Id, mode, committed.Parent);
+        var part = store.Segments.Write(identity, [new PageRun(0, memory)]);
+        MachineEvent[] events = head == JournalHead.Empty ? [Samples.Registered(Vm), committed with { Segment = part }] : [committed with { Segment = part }];
+        var outcome = await store.Journal.AppendAsync(new JournalAppend(Vm, head, events, new NewStateDocument(number, document), []));
+        return Assert.IsType<AppendOutcome.Committed>(outcome).Head;
+    }
+
+    private CheckpointStore Open() => CheckpointStore.Open(new StoreOptions("sqlite:" + Database), TimeProvider.System);
+
+    /// <summary>Prunes the first checkpoint in the moment in which it is about to be read.</summary>
+    private sealed class Pruning(CheckpointStore store, IMachineLock held) : IProgress<VerifyProgress>
+    {
+        private bool _done;
+
+        public void Report(VerifyProgress value)
+        {
+            if (_done)
+                return;
+            _done = true;
+            var head = store.RecoverAsync(Vm).GetAwaiter().GetResult().Head;
+            var pruned = new JournalAppend(Vm, head, new MachineEvent.CheckpointPruned([1]) { At = Samples.Noon });
+            Assert.IsType<AppendOutcome.Committed>(store.Journal.AppendAsync(pruned).GetAwaiter().GetResult());
+            store.SweepAsync(held).GetAwaiter().GetResult();
+        }
+    }
+}

@@ -1,0 +1,2 @@
+// The store needs Linux, and so do its tests.
+[assembly: System.Runtime.Versioning.SupportedOSPlatform("linux")]
