@@ -34,7 +34,9 @@ public sealed class AttachedMachine : IAsyncDisposable
     /// <summary>The machine's name.</summary>
     public string Vm => _held.Vm;
 
-    /// <summary>Ends, with the reason, when a vCPU or another participant has ended: from then on no checkpoint can be taken.</summary>
+    /// <summary>
+    /// Ends, with the reason, when a vCPU has ended or the schedule has: from then on no checkpoint is taken by itself.
+    /// </summary>
     public Task<string> ParticipantEnded => _ended.Task;
 
     /// <summary>
@@ -42,6 +44,13 @@ public sealed class AttachedMachine : IAsyncDisposable
     /// thread of the engine's that no guest waits for.
     /// </summary>
     public event EventHandler<CheckpointOutcome>? RoundEnded;
+
+    /// <summary>
+    /// Drives one vCPU on the calling thread; returns when the vCPU has ended. For attachments with
+    /// <see cref="MachineAttachment.EmbedderDrivesVcpus"/>; one thread for each vCPU, each called once.
+    /// </summary>
+    /// <param name="vcpu">The vCPU's index.</param>
+    public void DriveVcpu(int vcpu) => _coordinator.Host.DriveVcpu(vcpu);
 
     /// <summary>Lets the guest run.</summary>
     public void Start() => _coordinator.Host.RunGuest();
@@ -58,7 +67,7 @@ public sealed class AttachedMachine : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(interval, TimeSpan.FromMilliseconds(1));
         if (_schedule is not null)
             throw new InvalidOperationException($"Machine '{Vm}' has a schedule already.");
-        _schedule = new CheckpointSchedule(interval, _time, () => CheckpointAsync(CheckpointTrigger.Schedule, null));
+        _schedule = new CheckpointSchedule(interval, _time, TakeScheduledAsync);
     }
 
     /// <summary>Keeps a checkpoint whatever retention says.</summary>
@@ -93,6 +102,20 @@ public sealed class AttachedMachine : IAsyncDisposable
     {
         await StopAsync().ConfigureAwait(false);
         _held.Dispose();
+    }
+
+    private async Task TakeScheduledAsync()
+    {
+        try
+        {
+            await CheckpointAsync(CheckpointTrigger.Schedule, null).ConfigureAwait(false);
+        }
+        catch (Exception failure)
+        {
+            // A schedule that ended without a word would leave a machine unprotected that everybody believes protected.
+            _ended.TrySetResult($"the schedule has ended: {failure.Message}");
+            throw;
+        }
     }
 
     private async Task<CheckpointOutcome> CheckpointAsync(CheckpointTrigger trigger, string? label)

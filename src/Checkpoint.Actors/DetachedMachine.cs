@@ -26,6 +26,13 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     /// <summary>Ends, with the reason, when a vCPU has ended.</summary>
     public Task<string> ParticipantEnded => _ended.Task;
 
+    /// <summary>
+    /// Drives one vCPU on the calling thread; returns when the vCPU has ended. For attachments with
+    /// <see cref="MachineAttachment.EmbedderDrivesVcpus"/>; one thread for each vCPU, each called once.
+    /// </summary>
+    /// <param name="vcpu">The vCPU's index.</param>
+    public void DriveVcpu(int vcpu) => _host.DriveVcpu(vcpu);
+
     /// <summary>Lets the guest run.</summary>
     public void Start() => _host.RunGuest();
 

@@ -21,6 +21,12 @@ public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
     /// <summary>Deadlines and retention.</summary>
     public CoordinatorOptions Options { get; init; } = new();
 
+    /// <summary>
+    /// Whether the embedder's own threads drive the vCPUs, each by calling <see cref="AttachedMachine.DriveVcpu"/>, instead
+    /// of threads of the engine's.
+    /// </summary>
+    public bool EmbedderDrivesVcpus { get; init; }
+
     /// <summary>Where the machine comes from; null for one that begins anew.</summary>
     public RestoredMachine? RestoredFrom { get; init; }
 }

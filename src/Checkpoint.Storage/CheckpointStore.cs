@@ -51,7 +51,9 @@ public sealed class CheckpointStore : IAsyncDisposable
             return new CheckpointStore(
                 journal,
                 new SegmentStore(options.SegmentsFolder ?? path + ".d"),
-                vm => FileMachineLock.Acquire(path + ".lock", vm),
+                vm => options.ReadOnly
+                    ? throw new StoreException(StoreFailure.Unusable, $"the store {path} is open for reading only; open it for writing to lock '{vm}'")
+                    : FileMachineLock.Acquire(path + ".lock", vm),
                 null);
         }
 
@@ -65,7 +67,7 @@ public sealed class CheckpointStore : IAsyncDisposable
     }
 
     /// <summary>Takes the lock of a machine: the right to write its stream and parts.</summary>
-    /// <exception cref="StoreException">Somebody else holds it; the message says who where that is known.</exception>
+    /// <exception cref="StoreException">Somebody else holds it (the message says who where that is known), or the store is open for reading only.</exception>
     /// <exception cref="ArgumentException">The name is not valid.</exception>
     public IMachineLock Lock(string vm) => _lock(vm);
 

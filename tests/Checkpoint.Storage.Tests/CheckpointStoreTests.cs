@@ -87,6 +87,7 @@ public sealed class CheckpointStoreTests : IDisposable
         var report = await reader.VerifyAsync();
         Assert.Equal((2L, 2L, 0), (report.Checkpoints, report.Segments, report.Damages.Count));
         Assert.Equal(1, (await reader.VerifyAsync(Vm, 2)).Checkpoints);
+        Assert.Contains("reading only", Assert.Throws<StoreException>(() => reader.Lock(Vm)).Message, StringComparison.Ordinal);
         Assert.Equal(StoreFailure.NotFound, (await Assert.ThrowsAsync<StoreException>(() => reader.VerifyAsync(Vm, 3))).Failure);
         Assert.Equal(StoreFailure.NotFound, (await Assert.ThrowsAsync<StoreException>(() => reader.VerifyAsync("mail"))).Failure);
     }

@@ -44,12 +44,18 @@ internal sealed class MachineHost
     /// <summary>How registers are read.</summary>
     public string Batching => _attachment.Machine.Vcpus[0].Batching;
 
-    /// <summary>Starts all threads; the vCPUs are parked.</summary>
+    /// <summary>Starts the threads; the vCPUs are parked. Where the embedder drives the vCPUs, theirs are not started.</summary>
     public void Start()
     {
         foreach (var actor in _actors)
-            actor.Start();
+        {
+            if (actor is not VcpuActor || !_attachment.EmbedderDrivesVcpus)
+                actor.Start();
+        }
     }
+
+    /// <summary>Drives one vCPU on the calling thread until it has ended.</summary>
+    public void DriveVcpu(int index) => _vcpus[index].RunOnThisThread();
 
     /// <summary>Lets the guest run.</summary>
     public void RunGuest()

@@ -9,13 +9,14 @@ namespace Checkpoint.Actors.Hosting;
 internal abstract class ThreadedActor : IParticipantActor
 {
     private readonly object _gate = new();
-    private readonly Queue<CoordinatorEffect.ParticipantEffect> _messages = new(capacity: 8);
+    private readonly Queue<(CoordinatorEffect.ParticipantEffect Message, RoundReports Reports)> _messages = new(capacity: 8);
     private readonly IParticipantListener _listener;
     private readonly Thread _thread;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _isStopping;
 
-    // Reports of the round whose first message was taken last; made on the coordinator's thread, before the guest waits.
+    // Of the round that the last message belonged to; made on the coordinator's thread, before the guest waits. A message
+    // travels with its own round's reports, because an actor that hung may still be at work for a round that is over.
     private RoundReports? _reports;
 
     protected ThreadedActor(Participant participant, IParticipantListener listener)
@@ -37,7 +38,7 @@ internal abstract class ThreadedActor : IParticipantActor
         {
             if (_reports?.Round != message.Round)
                 _reports = new RoundReports(message.Round, Participant.Index);
-            _messages.Enqueue(message);
+            _messages.Enqueue((message, _reports));
             Monitor.Pulse(_gate);
         }
     }
@@ -86,8 +87,8 @@ internal abstract class ThreadedActor : IParticipantActor
         {
             while (_messages.Count == 0 && !_isStopping)
                 Monitor.Wait(_gate);
-            var found = _messages.TryDequeue(out message!);
-            reports = _reports!;
+            var found = _messages.TryDequeue(out var next);
+            (message, reports) = next;
             return found;
         }
     }

@@ -23,7 +23,7 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
         _participant = participant;
         _listener = listener;
         _runner = new VcpuRunner(state.Vcpu, exits, state.Capture, this);
-        _thread = new Thread(RunThread) { IsBackground = true, Name = participant.Name };
+        _thread = new Thread(RunOnThisThread) { IsBackground = true, Name = participant.Name };
     }
 
     /// <summary>Ends when the vCPU will not run again and its thread has left it.</summary>
@@ -58,6 +58,24 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
 
     public void Stop() => _runner.RequestStop();
 
+    /// <summary>Drives the vCPU on the calling thread until it has ended, instead of <see cref="Start"/>.</summary>
+    public void RunOnThisThread()
+    {
+        try
+        {
+            _runner.Run();
+        }
+        catch (Exception failure)
+        {
+            // Binding the thread failed, or the runner broke: either way nobody drives this vCPU any more.
+            _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, Failure.Of("could not run", failure)));
+        }
+        finally
+        {
+            _ended.SetResult();
+        }
+    }
+
     void IVcpuObserver.OnParked(long token) => Report(token, static reports => reports.Parked);
 
     void IVcpuObserver.OnCaptured(long token) => Report(token, static reports => reports.Captured);
@@ -74,22 +92,5 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
     {
         if (_reports is { } reports && reports.Round.Value == token)
             _listener.Hear(report(reports));
-    }
-
-    private void RunThread()
-    {
-        try
-        {
-            _runner.Run();
-        }
-        catch (Exception failure)
-        {
-            // Binding the thread failed, or the runner broke: either way nobody drives this vCPU any more.
-            _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, Failure.Of("could not run", failure)));
-        }
-        finally
-        {
-            _ended.SetResult();
-        }
     }
 }

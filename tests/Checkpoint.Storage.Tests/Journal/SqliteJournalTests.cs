@@ -54,6 +54,34 @@ public sealed class SqliteJournalTests : JournalContract, IDisposable
     }
 
     [Fact]
+    public async Task A_full_disk_refuses_the_append_and_leaves_nothing_of_it()
+    {
+        await using var journal = (SqliteJournal)Open();
+        var committed = (AppendOutcome.Committed)await journal.AppendAsync(new JournalAppend("web", JournalHead.Empty, Samples.Registered("web")));
+        var append = new JournalAppend("web", committed.Head, [Samples.Committed(1)], new NewStateDocument(1, new byte[1 << 20]), []);
+        journal.Session().Script("PRAGMA max_page_count = 60");
+        var refused = Assert.IsType<AppendOutcome.Refused>(await journal.AppendAsync(append));
+        Assert.Contains("free some space", refused.Reason, StringComparison.Ordinal);
+        Assert.Single(await journal.ReadAsync("web", 0, 10));
+        journal.Session().Script("PRAGMA max_page_count = 100000");
+        Assert.IsType<AppendOutcome.Committed>(await journal.AppendAsync(append));
+    }
+
+    [Fact]
+    public async Task After_a_commit_that_failed_the_connection_is_a_new_one_and_the_stream_says_what_became_of_it()
+    {
+        await using var journal = (SqliteJournal)Open();
+        var committed = (AppendOutcome.Committed)await journal.AppendAsync(new JournalAppend("web", JournalHead.Empty, Samples.Registered("web")));
+        var before = journal.Session();
+        SQLitePCL.raw.sqlite3_commit_hook(before.Handle, _ => 1, null);
+        var append = new JournalAppend("web", committed.Head, Samples.Committed(1));
+        Assert.IsType<AppendOutcome.Unknown>(await journal.AppendAsync(append));
+        Assert.NotSame(before, journal.Session());
+        Assert.Equal(committed.Head, (await EventStream.RecoverAsync(journal, "web")).Head);
+        Assert.IsType<AppendOutcome.Committed>(await journal.AppendAsync(append));
+    }
+
+    [Fact]
     public async Task A_transaction_that_is_not_committed_leaves_nothing()
     {
         await using var journal = Open();

@@ -120,7 +120,8 @@ public sealed class SqliteJournal : IJournal
 
     private SqliteSession Open() => _readOnly ? SqliteOpening.ForReading(_path) : SqliteOpening.ForWriting(_path);
 
-    private SqliteSession Session()
+    /// <summary>The open connection; a new one where the last one was closed after a fault.</summary>
+    internal SqliteSession Session()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
         return _session ??= Open();
@@ -161,6 +162,12 @@ public sealed class SqliteJournal : IJournal
             if (SqliteResults.SpoilsConnection(fault.Code))
                 Abandon();
             return SqliteResults.BeforeCommit(fault.Code, Describe(fault));
+        }
+        catch
+        {
+            // A bug of ours, not SQLite's: the transaction must not stay open behind it.
+            Rollback(session);
+            throw;
         }
 
         return Commit(session);

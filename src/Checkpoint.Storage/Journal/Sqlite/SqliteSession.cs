@@ -15,6 +15,9 @@ internal sealed class SqliteSession : IDisposable
 
     private SqliteSession(sqlite3 database) => _database = database;
 
+    /// <summary>SQLite's own connection.</summary>
+    public sqlite3 Handle => _database;
+
     /// <summary>Whether SQLite could open the file only for reading.</summary>
     public bool IsReadOnly => raw.sqlite3_db_readonly(_database, "main") != 0;
 

@@ -1,0 +1,11 @@
+using Checkpoint.Kvm.Guests;
+
+namespace Checkpoint.Actors.Tests;
+
+/// <summary>The guest's own device: touched by the exit handler only.</summary>
+internal sealed class GuestDevice(GuestMachine guest) : IDeviceState
+{
+    public string Name => GuestMachine.DeviceName;
+
+    public ReadOnlyMemory<byte> Capture() => guest.CaptureDevice();
+}
