@@ -19,14 +19,16 @@ public sealed class AttachedMachine : IAsyncDisposable
     private readonly IMachineLock _held;
     private readonly TimeProvider _time;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Action<AttachedMachine> _onDisposed;
     private CheckpointSchedule? _schedule;
     private bool _isStopped;
 
-    internal AttachedMachine(Func<Action<int, ParticipantFailure>, CoordinatorActor> coordinator, IMachineLock held, TimeProvider time)
+    internal AttachedMachine(Func<Action<int, ParticipantFailure>, CoordinatorActor> coordinator, IMachineLock held, TimeProvider time, Action<AttachedMachine> onDisposed)
     {
         _coordinator = coordinator(OnGone);
         _held = held;
         _time = time;
+        _onDisposed = onDisposed;
         _coordinator.Start();
         _coordinator.Host.Start();
     }
@@ -80,6 +82,10 @@ public sealed class AttachedMachine : IAsyncDisposable
     public async Task<Refusal?> UnpinAsync(long number) =>
         RefusalOf(await _coordinator.AskAsync(id => new CoordinatorInput.Unpin(id, number)).ConfigureAwait(false));
 
+    /// <summary>Puts on record that a copy of this machine was brought back; the machine runs on.</summary>
+    internal async Task<bool> TryRecordAsync(MachineEvent.MachineRestored restored) =>
+        await _coordinator.AskAsync(id => new CoordinatorInput.RecordRestore(id, restored)).ConfigureAwait(false) is CoordinatorReply.Done;
+
     /// <summary>
     /// Ends the schedule, lets the round under way end, then stops the vCPUs with no IO pending. The machine's registers and
     /// memory can be read afterwards; it does not run again.
@@ -100,8 +106,15 @@ public sealed class AttachedMachine : IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await StopAsync().ConfigureAwait(false);
-        _held.Dispose();
+        try
+        {
+            await StopAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            _held.Dispose();
+            _onDisposed(this);
+        }
     }
 
     private async Task TakeScheduledAsync()

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Checkpoint.Actors.Coordination;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
@@ -18,6 +19,7 @@ namespace Checkpoint.Actors;
 public sealed class CheckpointEngine : IAsyncDisposable
 {
     private readonly TimeProvider _time;
+    private readonly ConcurrentDictionary<string, AttachedMachine> _attached = new();
 
     private CheckpointEngine(CheckpointStore store, TimeProvider time)
     {
@@ -60,7 +62,13 @@ public sealed class CheckpointEngine : IAsyncDisposable
                 history = await AppendAsync(held, history, restored.ToEvent(_time.GetUtcNow(), continues: true), cancellationToken).ConfigureAwait(false);
             else
                 history = history with { Current = null }; // A machine that begins anew continues from no checkpoint.
-            return new AttachedMachine(onGone => new CoordinatorActor(held, Store, history, attachment, _time, onGone), held, _time);
+            var attached = new AttachedMachine(
+                onGone => new CoordinatorActor(held, Store, history, attachment, _time, onGone),
+                held,
+                _time,
+                ended => _attached.TryRemove(new KeyValuePair<string, AttachedMachine>(ended.Vm, ended)));
+            _attached[vm] = attached;
+            return attached;
         }
         catch
         {
@@ -76,16 +84,11 @@ public sealed class CheckpointEngine : IAsyncDisposable
     {
         switch (reference)
         {
-            case CheckpointReference.Latest latest:
-                var history = await KnownAsync(latest.Vm, cancellationToken).ConfigureAwait(false);
-                return history.Live.IsEmpty
-                    ? throw new StoreException(StoreFailure.NotFound, $"machine '{latest.Vm}' has no checkpoint")
-                    : (latest.Vm, history.Live[history.Live.Keys.Max()]);
-            case CheckpointReference.Numbered numbered:
-                var machine = await KnownAsync(numbered.Vm, cancellationToken).ConfigureAwait(false);
-                return machine.Live.TryGetValue(numbered.Number, out var found)
-                    ? (numbered.Vm, found)
-                    : throw new StoreException(StoreFailure.NotFound, $"there is no checkpoint {reference}; 'checkpoint list --vm {numbered.Vm}' shows those that there are");
+            case CheckpointReference.OfMachine machine:
+                var history = await KnownAsync(machine.Vm, cancellationToken).ConfigureAwait(false);
+                return machine.FindIn(history) is { } found
+                    ? (machine.Vm, found)
+                    : throw new StoreException(StoreFailure.NotFound, $"there is no checkpoint {reference}; 'checkpoint list --vm {machine.Vm}' shows those that there are");
             case CheckpointReference.IdPrefix prefix:
                 return await FindByIdAsync(prefix, cancellationToken).ConfigureAwait(false);
             default:
@@ -130,7 +133,10 @@ public sealed class CheckpointEngine : IAsyncDisposable
         }
     }
 
-    /// <summary>Runs a restored machine without taking checkpoints of it; the restore is recorded where its machine's lock is free.</summary>
+    /// <summary>
+    /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another
+    /// process owns that.
+    /// </summary>
     /// <returns>The running machine.</returns>
     public async Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
     {
@@ -188,7 +194,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         {
             var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
             found.AddRange(history.Live.Values
-                .Where(live => live.Id.ToString().StartsWith(prefix.Digits, StringComparison.Ordinal))
+                .Where(prefix.Fits)
                 .Select(live => (vm, live)));
         }
 
@@ -208,11 +214,14 @@ public sealed class CheckpointEngine : IAsyncDisposable
 
     private async Task<bool> TryRecordAsync(RestoredMachine restored, CancellationToken cancellationToken)
     {
+        var now = restored.ToEvent(_time.GetUtcNow(), continues: false);
+        if (_attached.TryGetValue(restored.Vm, out var attached))
+            return await attached.TryRecordAsync(now).ConfigureAwait(false);
         try
         {
             using var held = Store.Lock(restored.Vm);
             var history = await Store.RecoverAsync(restored.Vm, cancellationToken).ConfigureAwait(false);
-            await AppendAsync(held, history, restored.ToEvent(_time.GetUtcNow(), continues: false), cancellationToken).ConfigureAwait(false);
+            await AppendAsync(held, history, now, cancellationToken).ConfigureAwait(false);
             return true;
         }
         catch (StoreException)

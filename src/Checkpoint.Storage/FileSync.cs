@@ -15,6 +15,7 @@ internal static class FileSync
     private const int OpenExclusive = 0x80;
     private const uint OwnerReadsAndWrites = 0x180;
     private const int LockExclusiveNonBlocking = 2 | 4;
+    private const int LockRelease = 8;
 
     /// <summary>Brings a file's content and size to the disk.</summary>
     /// <exception cref="IOException">
@@ -50,6 +51,16 @@ internal static class FileSync
         if (result == 0)
             return true;
         return Marshal.GetLastPInvokeError() == Eagain ? false : throw Failed("flock", path);
+    }
+
+    /// <summary>
+    /// Gives a file's lock back. Closing alone is not enough: a child that is just being started has a copy of the descriptor
+    /// until its exec, and would keep the lock for that long.
+    /// </summary>
+    public static void Unlock(SafeFileHandle file)
+    {
+        _ = NativeFlock((int)file.DangerousGetHandle(), LockRelease);
+        GC.KeepAlive(file);
     }
 
     private static SafeFileHandle Open(string path, int flags, uint mode, string what)

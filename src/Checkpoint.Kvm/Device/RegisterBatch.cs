@@ -19,13 +19,15 @@ public sealed class RegisterBatch
     /// <summary>Lays out a batch.</summary>
     /// <param name="ids">Register ids in the order of the call, each with its size in bits 52 to 55.</param>
     public RegisterBatch(ReadOnlySpan<ulong> ids)
+        : this(ids.ToArray(), OffsetsOf(ids), null)
     {
-        _ids = ids.ToArray();
-        _offsets = new int[ids.Length + 1];
-        for (var i = 0; i < ids.Length; i++)
-            _offsets[i + 1] = _offsets[i] + SizeOf(ids[i]);
+    }
 
-        _values = GC.AllocateArray<byte>(Math.Max(1, _offsets[^1]), pinned: true);
+    private RegisterBatch(ulong[] ids, int[] offsets, byte[]? values)
+    {
+        _ids = ids;
+        _offsets = offsets;
+        _values = values ?? GC.AllocateArray<byte>(Math.Max(1, offsets[^1]), pinned: true);
         _argument = GC.AllocateArray<ulong>(1 + (2 * ids.Length), pinned: true);
         var valueAddress = (ulong)Marshal.UnsafeAddrOfPinnedArrayElement(_values, 0);
         _argument[0] = (ulong)ids.Length;
@@ -43,7 +45,7 @@ public sealed class RegisterBatch
     public ReadOnlySpan<ulong> Ids => _ids;
 
     /// <summary>All values, one after another without gaps.</summary>
-    public Span<byte> Values => _values.AsSpan(0, _offsets[^1]);
+    public Span<byte> Values => _values.AsSpan(_offsets[0], _offsets[^1] - _offsets[0]);
 
     /// <summary>struct kvm_many_regs in memory that does not move: the count, then (id, address) pairs.</summary>
     internal ReadOnlySpan<ulong> Argument => _argument;
@@ -51,6 +53,20 @@ public sealed class RegisterBatch
     /// <summary>The value of one register.</summary>
     /// <param name="index">Its place in the order of the call.</param>
     public Span<byte> ValueOf(int index) => _values.AsSpan(_offsets[index], _offsets[index + 1] - _offsets[index]);
+
+    /// <summary>A part of this batch, as a batch of its own over the same values.</summary>
+    /// <param name="start">The place of its first register.</param>
+    /// <param name="count">How many registers.</param>
+    public RegisterBatch Slice(int start, int count) =>
+        new(_ids.AsSpan(start, count).ToArray(), _offsets.AsSpan(start, count + 1).ToArray(), _values);
+
+    private static int[] OffsetsOf(ReadOnlySpan<ulong> ids)
+    {
+        var offsets = new int[ids.Length + 1];
+        for (var i = 0; i < ids.Length; i++)
+            offsets[i + 1] = offsets[i] + SizeOf(ids[i]);
+        return offsets;
+    }
 
     /// <summary>The size in bytes that a register's id says: 1 to 2048.</summary>
     public static int SizeOf(ulong id) => 1 << (int)((id >> 52) & 0xf);

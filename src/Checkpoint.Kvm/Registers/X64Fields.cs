@@ -39,7 +39,7 @@ public static class X64Fields
         StateIds.X64PicMaster => "PIC0",
         StateIds.X64PicSlave => "PIC1",
         StateIds.X64Ioapic => "IOAPIC",
-        _ when (id & 0xffff_ffff_0000_0000) == StateIds.X64MsrBase => X64MsrNames.NameOf((uint)id),
+        _ when (id & StateIds.X64MsrMask) == StateIds.X64MsrBase => X64MsrNames.NameOf((uint)id),
         _ => string.Create(CultureInfo.InvariantCulture, $"0x{id:x16}"),
     };
 

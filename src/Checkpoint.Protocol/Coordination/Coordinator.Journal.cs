@@ -84,6 +84,9 @@ public sealed partial class Coordinator
                 var number = request is CoordinatorInput.Pin missing ? missing.Number : ((CoordinatorInput.Unpin)request).Number;
                 Refuse(request, new Refusal.NoSuchCheckpoint($"{History.Registration!.Vm}@{number}"), effects);
                 break;
+            case CoordinatorInput.RecordRestore record:
+                AppendOrReply(record, false, record.Restored with { Continues = false }, [record.Restored.FromNumber], effects);
+                break;
             case CoordinatorInput.Prune prune:
                 var pruned = Retention.Select(History.Live, History.Pinned, prune.Keep);
                 AppendOrReply(prune, pruned.IsEmpty, new MachineEvent.CheckpointPruned(pruned) { At = now.Wall }, pruned, effects);

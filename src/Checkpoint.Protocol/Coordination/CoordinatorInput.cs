@@ -30,6 +30,9 @@ public abstract record CoordinatorInput
     /// <summary>Keep the newest so many, the pinned ones and what they build on; prune the rest.</summary>
     public sealed record Prune(long RequestId, int Keep) : Request(RequestId);
 
+    /// <summary>Put on record that a copy was brought back from one of this machine's checkpoints; the machine itself runs on.</summary>
+    public sealed record RecordRestore(long RequestId, MachineEvent.MachineRestored Restored) : Request(RequestId);
+
     /// <summary>Take no more requests; answered when the round in flight has ended.</summary>
     public sealed record Stop(long RequestId) : Request(RequestId);
 

@@ -1,5 +1,6 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
+using Checkpoint.Protocol.Events;
 
 namespace Checkpoint.Protocol.History;
 
@@ -13,16 +14,29 @@ public abstract record CheckpointReference
     {
     }
 
-    /// <summary>The machine's checkpoint with the highest number.</summary>
-    public sealed record Latest(string Vm) : CheckpointReference
+    /// <summary>One checkpoint of a machine that is named.</summary>
+    public abstract record OfMachine(string Vm) : CheckpointReference
     {
+        /// <summary>The checkpoint that this refers to; null where the machine has none such.</summary>
+        public abstract MachineEvent.CheckpointCommitted? FindIn(MachineHistory history);
+    }
+
+    /// <summary>The machine's checkpoint with the highest number.</summary>
+    public sealed record Latest(string Vm) : OfMachine(Vm)
+    {
+        /// <inheritdoc/>
+        public override MachineEvent.CheckpointCommitted? FindIn(MachineHistory history) => history.Live.Values.LastOrDefault();
+
         /// <inheritdoc/>
         public override string ToString() => $"{Vm}@latest";
     }
 
     /// <summary>The machine's checkpoint with this number.</summary>
-    public sealed record Numbered(string Vm, long Number) : CheckpointReference
+    public sealed record Numbered(string Vm, long Number) : OfMachine(Vm)
     {
+        /// <inheritdoc/>
+        public override MachineEvent.CheckpointCommitted? FindIn(MachineHistory history) => history.Live.GetValueOrDefault(Number);
+
         /// <inheritdoc/>
         public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"{Vm}@{Number}");
     }
@@ -30,6 +44,9 @@ public abstract record CheckpointReference
     /// <summary>The checkpoint whose id begins with these hex digits.</summary>
     public sealed record IdPrefix(string Digits) : CheckpointReference
     {
+        /// <summary>Whether a checkpoint's id begins with the digits.</summary>
+        public bool Fits(MachineEvent.CheckpointCommitted checkpoint) => checkpoint.Id.ToString().StartsWith(Digits, StringComparison.Ordinal);
+
         /// <inheritdoc/>
         public override string ToString() => Digits;
     }

@@ -15,6 +15,9 @@ public static class StateIds
     /// <summary>KVM_X86_REG_TYPE_MSR, 64 bits wide (arch/x86/include/uapi/asm/kvm.h, Linux 6.18): or'ed with the MSR's index.</summary>
     public const ulong X64MsrBase = 0x2030_0002_0000_0000;
 
+    /// <summary>The bits of an MSR's id that are the same for all MSRs.</summary>
+    public const ulong X64MsrMask = 0xffff_ffff_0000_0000;
+
     /// <summary>struct kvm_mp_state.</summary>
     public const ulong X64MpState = X64GroupBase | 1;
 

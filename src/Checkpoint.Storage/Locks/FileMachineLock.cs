@@ -72,6 +72,7 @@ public sealed class FileMachineLock : IMachineLock
             // The content is for a message only; the lock goes with the file below.
         }
 
+        FileSync.Unlock(_file);
         _file.Dispose();
     }
 

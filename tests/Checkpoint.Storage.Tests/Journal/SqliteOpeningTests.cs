@@ -80,10 +80,13 @@ public sealed class SqliteOpeningTests : IDisposable
     [Fact]
     public async Task Two_that_create_the_store_at_once_both_succeed()
     {
-        var path = _folder.File("both.db");
-        var opened = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => SqliteJournal.Open(path, readOnly: false, TimeProvider.System))));
-        foreach (var journal in opened)
-            await journal.DisposeAsync();
+        for (var round = 0; round < 20; round++)
+        {
+            var path = _folder.File($"both{round}.db");
+            var opened = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(() => SqliteJournal.Open(path, readOnly: false, TimeProvider.System))));
+            foreach (var journal in opened)
+                await journal.DisposeAsync();
+        }
     }
 
     [Theory]

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Machines.X64;
@@ -21,13 +22,13 @@ public sealed class X64Machine : Machine
     private readonly IVm _vm;
     private readonly X64VmState _vmState;
 
-    private X64Machine(IKvm kvm, IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, MachineDescription description)
+    private X64Machine(IKvm kvm, IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, MachineDescription description, RegisterBatching? batching)
     {
         _vm = vm;
         Memory = memory;
         Description = description;
         _vmState = new X64VmState(vm, description.InterruptChip);
-        var plan = X64StatePlan.Probe(kvm, vcpus[0], description.InterruptChip);
+        var plan = X64StatePlan.Probe(kvm, vcpus[0], description.InterruptChip, batching);
         Vcpus = [.. vcpus.Select(vcpu => new X64VcpuState(vcpu, plan))];
     }
 
@@ -67,8 +68,11 @@ public sealed class X64Machine : Machine
     }
 
     /// <summary>Builds a machine as described: empty memory, vCPUs in their reset state.</summary>
+    /// <param name="kvm">Where to build it.</param>
+    /// <param name="description">What to build.</param>
+    /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
     /// <exception cref="KvmException">This host can't build it.</exception>
-    public static X64Machine Create(IKvm kvm, MachineDescription description)
+    public static X64Machine Create(IKvm kvm, MachineDescription description, RegisterBatching? batching = null)
     {
         var vm = kvm.CreateVm();
         IGuestMemory? memory = null;
@@ -93,7 +97,7 @@ public sealed class X64Machine : Machine
                 vcpus[^1].SetCpuid(each.Features.Span);
             }
 
-            return new X64Machine(kvm, vm, memory, vcpus, description);
+            return new X64Machine(kvm, vm, memory, vcpus, description, batching);
         }
         catch
         {
@@ -111,7 +115,14 @@ public sealed class X64Machine : Machine
     /// <param name="memory">The memory behind the VM's slots.</param>
     /// <param name="vcpus">The vCPUs in the order of their creation, CPUID set.</param>
     /// <param name="description">What the machine was built with; the features of its vCPUs are replaced.</param>
-    public static X64Machine Adopt(IKvm kvm, IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, MachineDescription description)
+    /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
+    public static X64Machine Adopt(
+        IKvm kvm,
+        IVm vm,
+        IGuestMemory memory,
+        IReadOnlyList<IVcpu> vcpus,
+        MachineDescription description,
+        RegisterBatching? batching = null)
     {
         if (vcpus.Count != description.Vcpus.Length)
             throw new ArgumentException($"The description has {description.Vcpus.Length} vCPUs, the machine {vcpus.Count}.", nameof(description));
@@ -120,7 +131,7 @@ public sealed class X64Machine : Machine
             Memory = memory.Regions,
             Vcpus = [.. description.Vcpus.Zip(vcpus, (each, vcpu) => each with { Features = vcpu.GetCpuid() })],
         };
-        return new X64Machine(kvm, vm, memory, vcpus, described);
+        return new X64Machine(kvm, vm, memory, vcpus, described, batching);
     }
 
     /// <inheritdoc/>

@@ -1,6 +1,6 @@
-using System.Buffers.Binary;
 using System.Collections.Immutable;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Machines.X64;
@@ -18,28 +18,28 @@ internal readonly record struct X64Group(ulong Id, KvmRequest Get, KvmRequest Se
 /// </summary>
 internal sealed class X64StatePlan
 {
-    // MAX_IO_MSRS is 256, and the kernel answers E2BIG from that many on.
-    private const int MaxMsrsPerCall = 255;
-    private const int MsrHeaderSize = 8;
-    private const int MsrEntrySize = 16;
-
-    private X64StatePlan(ImmutableArray<X64Group> groups, ImmutableArray<uint> msrs)
+    private X64StatePlan(ImmutableArray<X64Group> groups, ImmutableArray<ulong> msrs, RegisterBatching batching)
     {
         Groups = groups;
         Msrs = msrs;
+        Batching = batching;
     }
 
     /// <summary>The structs in the order of a save.</summary>
     public ImmutableArray<X64Group> Groups { get; }
 
-    /// <summary>The MSRs that this kernel lists and a vCPU can read, in ascending order.</summary>
-    public ImmutableArray<uint> Msrs { get; }
+    /// <summary>The ids of the MSRs that this kernel lists and a vCPU can read, in ascending order.</summary>
+    public ImmutableArray<ulong> Msrs { get; }
+
+    /// <summary>How the MSRs travel.</summary>
+    public RegisterBatching Batching { get; }
 
     /// <summary>Finds out what a vCPU of this machine has.</summary>
     /// <param name="kvm">The kernel.</param>
     /// <param name="vcpu">A vCPU with its CPUID set: what MSRs it has follows from that.</param>
     /// <param name="chip">Whether there is a local APIC in the kernel.</param>
-    public static X64StatePlan Probe(IKvm kvm, IVcpu vcpu, InterruptChip chip)
+    /// <param name="batching">How MSRs are to travel; null for the best way that the kernel has.</param>
+    public static X64StatePlan Probe(IKvm kvm, IVcpu vcpu, InterruptChip chip, RegisterBatching? batching)
     {
         var groups = ImmutableArray.CreateBuilder<X64Group>();
 
@@ -70,47 +70,10 @@ internal sealed class X64StatePlan
         if (vcpu.CheckExtension(KvmCapability.VcpuEvents) > 0)
             groups.Add(Fixed(StateIds.X64VcpuEvents, KvmRequests.GetVcpuEvents, KvmRequests.SetVcpuEvents));
 
-        return new X64StatePlan(groups.ToImmutable(), ReadableMsrs(vcpu, kvm.GetMsrIndexList()));
-    }
-
-    /// <summary>Lays out struct kvm_msrs buffers for these MSRs, at most 255 a call.</summary>
-    public static byte[][] MsrBuffers(IEnumerable<uint> msrs) => [.. msrs.Chunk(MaxMsrsPerCall).Select(MsrBuffer)];
-
-    /// <summary>The index of one entry of a struct kvm_msrs.</summary>
-    public static uint MsrIndex(ReadOnlySpan<byte> buffer, int entry) =>
-        BinaryPrimitives.ReadUInt32LittleEndian(buffer[(MsrHeaderSize + (MsrEntrySize * entry))..]);
-
-    /// <summary>The value of one entry of a struct kvm_msrs.</summary>
-    public static Span<byte> MsrValue(Span<byte> buffer, int entry) =>
-        buffer.Slice(MsrHeaderSize + (MsrEntrySize * entry) + 8, 8);
-
-    /// <summary>How many entries a struct kvm_msrs has.</summary>
-    public static int MsrCount(ReadOnlySpan<byte> buffer) => BinaryPrimitives.ReadInt32LittleEndian(buffer);
-
-    private static byte[] MsrBuffer(uint[] msrs)
-    {
-        var buffer = GC.AllocateArray<byte>(MsrHeaderSize + (MsrEntrySize * msrs.Length), pinned: true);
-        BinaryPrimitives.WriteInt32LittleEndian(buffer, msrs.Length);
-        for (var i = 0; i < msrs.Length; i++)
-            BinaryPrimitives.WriteUInt32LittleEndian(buffer.AsSpan(MsrHeaderSize + (MsrEntrySize * i)), msrs[i]);
-        return buffer;
-    }
-
-    // KVM lists MSRs that a vCPU without the matching CPUID bit can't read, and the batch stops at such a one. What can't be
-    // read is no state of this vCPU.
-    private static ImmutableArray<uint> ReadableMsrs(IVcpu vcpu, uint[] listed)
-    {
-        var readable = ImmutableArray.CreateBuilder<uint>(listed.Length);
-        var rest = listed.Distinct().Order().ToArray().AsSpan();
-        while (rest.Length > 0)
-        {
-            var call = rest[..Math.Min(rest.Length, MaxMsrsPerCall)];
-            var read = vcpu.GetMsrs(MsrBuffer(call.ToArray()));
-            readable.AddRange(call[..read]);
-            rest = rest[Math.Min(read < call.Length ? read + 1 : read, rest.Length)..];
-        }
-
-        return readable.ToImmutable();
+        return new X64StatePlan(
+            groups.ToImmutable(),
+            [.. MsrsImage.Readable(vcpu, kvm.GetMsrIndexList())],
+            batching ?? RegisterBatchings.BestOf(vcpu, MachineArchitecture.X64));
     }
 
     private static X64Group Fixed(ulong id, KvmRequest get, KvmRequest set) => new(id, get, set, get.ArgumentSize);

@@ -8,12 +8,12 @@ namespace Checkpoint.Kvm.Machines.X64;
 /// <summary>An x86 vCPU's state: structs, and MSRs in batches.</summary>
 internal sealed class X64VcpuState : VcpuState
 {
-    private const uint Tsc = 0x10;
-    private const uint TscDeadline = 0x6e0;
+    private const ulong Tsc = StateIds.X64MsrBase | 0x10;
+    private const ulong TscDeadline = StateIds.X64MsrBase | 0x6e0;
 
     private readonly X64StatePlan _plan;
     private readonly byte[][] _groups;
-    private readonly byte[][] _msrs;
+    private readonly RegisterImage _msrs;
     private readonly byte[] _tscKhz = new byte[4];
 
     public X64VcpuState(IVcpu vcpu, X64StatePlan plan)
@@ -21,39 +21,29 @@ internal sealed class X64VcpuState : VcpuState
     {
         _plan = plan;
         _groups = [.. plan.Groups.Select(group => GC.AllocateArray<byte>(group.Size, pinned: true))];
-        _msrs = X64StatePlan.MsrBuffers(plan.Msrs);
+        _msrs = RegisterImage.Create(plan.Batching, plan.Msrs);
         ReadTscKhz();
     }
 
     /// <inheritdoc/>
-    public override string Batching => "msrs";
+    public override string Batching => RegisterBatchings.NameOf(_plan.Batching);
 
     /// <inheritdoc/>
     public override void Capture()
     {
         for (var i = 0; i < _groups.Length; i++)
             Vcpu.Get(_plan.Groups[i].Get, _groups[i]);
-        for (var i = 0; i < _msrs.Length; i++)
-        {
-            var read = Vcpu.GetMsrs(_msrs[i]);
-            var count = X64StatePlan.MsrCount(_msrs[i]);
-            if (read < count)
-                throw Refused("KVM_GET_MSRS", _msrs[i], read);
-        }
+        _msrs.Read(Vcpu);
     }
 
     /// <inheritdoc/>
     public override StateList ToStateList()
     {
-        var items = new List<StateItem>(_groups.Length + _plan.Msrs.Length + 1);
+        var items = new List<StateItem>(_groups.Length + _msrs.Ids.Count + 1);
         for (var i = 0; i < _groups.Length; i++)
             items.Add(new StateItem(_plan.Groups[i].Id, _groups[i].ToArray()));
-        foreach (var buffer in _msrs)
-        {
-            for (var entry = 0; entry < X64StatePlan.MsrCount(buffer); entry++)
-                items.Add(new StateItem(StateIds.X64Msr(X64StatePlan.MsrIndex(buffer, entry)), X64StatePlan.MsrValue(buffer, entry).ToArray()));
-        }
-
+        for (var i = 0; i < _msrs.Ids.Count; i++)
+            items.Add(new StateItem(_msrs.Ids[i], _msrs.ValueOf(i).ToArray()));
         if (Vcpu.CheckExtension(KvmCapability.GetTscKhz) > 0)
             items.Add(new StateItem(StateIds.X64TscKhz, _tscKhz.ToArray()));
         return StateList.Create(items);
@@ -133,34 +123,14 @@ internal sealed class X64VcpuState : VcpuState
     private void RestoreMsrs(StateList state, List<RegisterRefusal> refusals)
     {
         var ordered = state
-            .Where(item => (item.Id & 0xffff_ffff_0000_0000) == StateIds.X64MsrBase)
-            .Select(item => (Index: (uint)item.Id, item.Value))
-            .OrderBy(msr => msr.Index switch { Tsc => 0, TscDeadline => 2, _ => 1 })
+            .Where(item => (item.Id & StateIds.X64MsrMask) == StateIds.X64MsrBase && item.Value.Length == sizeof(ulong))
+            .OrderBy(item => item.Id switch { Tsc => 0, TscDeadline => 2, _ => 1 })
             .ToList();
-        while (ordered.Count > 0)
-        {
-            var buffer = X64StatePlan.MsrBuffers(ordered.Select(msr => msr.Index))[0];
-            var count = X64StatePlan.MsrCount(buffer);
-            for (var i = 0; i < count; i++)
-                ordered[i].Value.Span.CopyTo(X64StatePlan.MsrValue(buffer, i));
-
-            var written = Vcpu.SetMsrs(buffer);
-            if (written < count)
-            {
-                // The call stops at a refused MSR without an errno; asked for alone it would be EINVAL.
-                var (index, value) = ordered[written];
-                refusals.Add(new RegisterRefusal(Vcpu.Index, X64MsrNames.NameOf(index), StateIds.X64Msr(index), value, default, Errno.EINVAL));
-                written++;
-            }
-
-            ordered.RemoveRange(0, written);
-        }
-    }
-
-    private KvmException Refused(string request, ReadOnlySpan<byte> buffer, int done)
-    {
-        var index = X64StatePlan.MsrIndex(buffer, done);
-        return new KvmException(request, Errno.EINVAL, Vcpu.Index, $"{X64MsrNames.NameOf(index)} (0x{index:x})", $"{done} of {X64StatePlan.MsrCount(buffer)} read");
+        var image = RegisterImage.Create(_plan.Batching, ordered.Select(item => item.Id));
+        for (var i = 0; i < ordered.Count; i++)
+            ordered[i].Value.Span.CopyTo(image.ValueOf(i));
+        foreach (var (index, errno) in image.Write(Vcpu))
+            refusals.Add(new RegisterRefusal(Vcpu.Index, X64Fields.NameOf(ordered[index].Id), ordered[index].Id, ordered[index].Value, default, errno));
     }
 
     private static int Attempt(Action call)

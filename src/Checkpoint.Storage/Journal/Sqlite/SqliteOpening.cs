@@ -10,6 +10,7 @@ namespace Checkpoint.Storage.Journal.Sqlite;
 internal static class SqliteOpening
 {
     private const int SchemaVersion = 1;
+    private const int WriteAheadLogAttempts = 100;
 
     private static readonly (string Table, string[] Columns)[] _tables =
     [
@@ -44,14 +45,35 @@ internal static class SqliteOpening
             if (session.IsReadOnly)
                 throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot be written; check its permissions");
             var complete = CheckTables(path, session).Count == _tables.Length;
-            if (session.Column("PRAGMA journal_mode") is not ["wal"] && session.Column("PRAGMA journal_mode = WAL") is not ["wal"])
-                throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot keep a write-ahead log; put it on a local file system");
+            UseWriteAheadLog(path, session);
             session.Script("PRAGMA synchronous = FULL");
             if (!complete)
                 session.Script($"BEGIN IMMEDIATE; {SqlText.Of("schema")} COMMIT;");
             if (created)
                 FileSync.Folder(Path.GetDirectoryName(path)!);
         });
+    }
+
+    /// <summary>
+    /// The change of the journal mode does not wait for others, it fails at once. So where several create the store at the same
+    /// time, each waits in a transaction that does wait, and looks again: one has made the change by then.
+    /// </summary>
+    private static void UseWriteAheadLog(string path, SqliteSession session)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                if (session.Column("PRAGMA journal_mode") is ["wal"] || session.Column("PRAGMA journal_mode = WAL") is ["wal"])
+                    return;
+                throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot keep a write-ahead log; put it on a local file system");
+            }
+            catch (SqliteFault fault) when (fault.Primary == raw.SQLITE_BUSY && attempt < WriteAheadLogAttempts)
+            {
+                if (session.Statement("begin").TryRun() == raw.SQLITE_OK)
+                    session.Statement("rollback").Run();
+            }
+        }
     }
 
     /// <summary>Makes an empty file that only its owner can read: SQLite gives its own files the mode of the database.</summary>

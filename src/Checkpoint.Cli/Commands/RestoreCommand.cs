@@ -1,0 +1,132 @@
+using System.CommandLine;
+using Checkpoint.Actors;
+using Checkpoint.Cli.Machines;
+using Checkpoint.Cli.Output;
+using Checkpoint.Cli.Parsing;
+using Checkpoint.Kvm.Machines;
+using Checkpoint.Protocol.History;
+using Checkpoint.Storage;
+
+namespace Checkpoint.Cli.Commands;
+
+/// <summary><c>checkpoint restore</c>.</summary>
+internal sealed class RestoreCommand : Verb
+{
+    private static readonly TimeSpan s_defaultRun = TimeSpan.FromMilliseconds(500);
+
+    private readonly Argument<CheckpointReference?> _reference = TypedOptions.ReferenceArgument("The checkpoint: VM@latest, VM@12, or the first 8 or more digits of its id");
+    private readonly Option<string> _machine = MachineChoice.Option();
+    private readonly Option<TimeSpan?> _runFor = TypedOptions.Duration("--run-for", "How long it runs on at least, such as 200ms; 500ms unless said otherwise");
+    private readonly Option<string> _clock = TypedOptions.Choice("--clock", "The guest's clock goes on from the checkpoint, or jumps ahead by the time since", "freeze", "advance");
+    private readonly Option<bool> _check = new("--check") { Description = "Only say whether this host could restore it, naming each register that it refuses" };
+
+    public RestoreCommand(GlobalOptions global, Surroundings around)
+        : base(
+            "restore",
+            "Brings a checkpoint back in a new machine of this process, runs it on, and proves that it went on exactly. Nothing of it is checkpointed: that is 'run --from'.",
+            "checkpoint restore a@latest --run-for 200ms",
+            global,
+            around)
+    {
+        Arguments.Add(_reference);
+        foreach (var option in (Option[])[_machine, _runFor, _clock, _check])
+            Options.Add(option);
+    }
+
+    protected override async Task<int> ExecuteAsync(Invocation invocation, CancellationToken cancellationToken)
+    {
+        var parsed = invocation.Parsed;
+        var reference = parsed.GetValue(_reference)!;
+        var clock = parsed.GetValue(_clock) == "advance" ? ClockPolicy.Advance : ClockPolicy.Freeze;
+        using var kvm = MachineChoice.Open(parsed.GetValue(_machine)!, invocation.Around);
+        if (parsed.GetValue(_check))
+        {
+            await using var reading = invocation.OpenToRead();
+            return await new RestoreCheck(invocation, reading, kvm).RunAsync(reference, clock, cancellationToken).ConfigureAwait(false);
+        }
+
+        var begun = invocation.Time.GetTimestamp();
+        await using var engine = OpenToRecord(invocation);
+        using var restored = await RestoredGuest.RestoreAsync(engine, kvm, reference, clock, cancellationToken).ConfigureAwait(false);
+        var restoreTime = invocation.Time.GetElapsedTime(begun);
+        var continuation = await Continuation.RunAsync(
+            engine,
+            restored,
+            parsed.GetValue(_runFor) ?? s_defaultRun,
+            startTime => ReportRestored(invocation, restored, restoreTime, restoreTime + startTime),
+            invocation.Time,
+            cancellationToken).ConfigureAwait(false);
+        ReportGuest(invocation, restored, continuation);
+        return continuation.IsVerified
+            ? ExitCode.Done
+            : throw CommandException.Failed($"the guest of {NameOf(restored.Restored)} did not go on exactly: {continuation.Failures[0]}");
+    }
+
+    /// <summary>
+    /// Opens the store so that the restore can be recorded in it. One that is not there is not created, and one that can only
+    /// be read serves as well.
+    /// </summary>
+    private static CheckpointEngine OpenToRecord(Invocation invocation)
+    {
+        var reading = invocation.OpenToRead();
+        try
+        {
+            var writing = invocation.OpenToWrite();
+            _ = reading.DisposeAsync().AsTask();
+            return writing;
+        }
+        catch (StoreException)
+        {
+            return reading;
+        }
+    }
+
+    private static void ReportRestored(Invocation invocation, RestoredGuest guest, TimeSpan restore, TimeSpan firstRun)
+    {
+        var restored = guest.Restored;
+        var options = guest.Guest.Program.Options;
+        if (invocation.IsJson)
+        {
+            var line = new RestoredLine(
+                restored.Vm,
+                restored.Checkpoint.Number,
+                restored.Checkpoint.Id.ToString(),
+                options.Vcpus,
+                (long)options.MemoryBytes,
+                (long)restore.TotalMicroseconds,
+                (long)firstRun.TotalMicroseconds);
+            invocation.WriteJson(line, LineContext.Default.RestoredLine);
+            return;
+        }
+
+        invocation.WriteText(
+            $"{NameOf(restored)} is back: {options.Vcpus} vCPUs and {ByteSize.Format((long)options.MemoryBytes)} ready after {Duration.Format(restore)}, running after {Duration.Format(firstRun)}.");
+    }
+
+    private static void ReportGuest(Invocation invocation, RestoredGuest guest, Continuation continuation)
+    {
+        var (before, now) = (continuation.AtCheckpoint, continuation.Now);
+        var kind = guest.Guest.Program.Kind.ToString().ToLowerInvariant();
+        if (invocation.IsJson)
+        {
+            var line = new GuestLine(
+                continuation.IsVerified, before.Steps, now.Steps, before.Hops, now.Hops, kind, (long)continuation.Ran.TotalMilliseconds, continuation.IsRecorded, continuation.Failures);
+            invocation.WriteJson(line, LineContext.Default.GuestLine);
+            return;
+        }
+
+        var table = TableConsole.NewTable(">vCPU", ">steps at the checkpoint", ">steps now", ">steps run");
+        for (var vcpu = 0; vcpu < now.Steps.Count; vcpu++)
+            table.AddCells($"{vcpu}", $"{before.Steps[vcpu]:N0}", $"{now.Steps[vcpu]:N0}", $"{now.Steps[vcpu] - before.Steps[vcpu]:N0}");
+        invocation.Tables.Write(table);
+        foreach (var failure in continuation.Failures)
+            invocation.WriteText("  " + failure);
+        if (!continuation.IsRecorded)
+            invocation.WriteText("Not recorded in the journal: another process holds the machine, or the store can only be read.");
+        invocation.WriteText(continuation.IsVerified
+            ? $"The {kind} guest went on exactly for {Duration.Format(continuation.Ran)}: consistent at the checkpoint and now."
+            : $"The {kind} guest did NOT go on exactly.");
+    }
+
+    private static string NameOf(RestoredMachine restored) => $"{restored.Vm}@{restored.Checkpoint.Number}";
+}

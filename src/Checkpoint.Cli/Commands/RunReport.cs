@@ -1,0 +1,103 @@
+using Checkpoint.Actors;
+using Checkpoint.Cli.Machines;
+using Checkpoint.Cli.Output;
+using Checkpoint.Cli.Parsing;
+using Checkpoint.Kvm.Guests;
+using Checkpoint.Kvm.Registers;
+using Checkpoint.Protocol.Events;
+
+namespace Checkpoint.Cli.Commands;
+
+/// <summary>Tells what a run does, for a person or for a program.</summary>
+internal sealed class RunReport(Invocation invocation, string vm)
+{
+    private const string Columns = "    number      pause       park    capture    durable      state     memory  pruned";
+
+    /// <summary>The guest runs.</summary>
+    public void Started(GuestMachine guest, RestoredMachine? restored, RunLimits limits, int? keep)
+    {
+        var options = guest.Program.Options;
+        var kind = guest.Program.Kind == GuestKind.Ledger ? "ledger" : "counter";
+        var from = restored is null ? null : $"{restored.Vm}@{restored.Checkpoint.Number}";
+        if (invocation.IsJson)
+        {
+            var line = new StartedLine(
+                vm, MachineChoice.Kvm, "x64", kind, options.Vcpus, (long)options.MemoryBytes, limits.Every.TotalMilliseconds, keep, "full", from, Environment.ProcessId);
+            invocation.WriteJson(line, LineContext.Default.StartedLine);
+            return;
+        }
+
+        var what = from is null ? $"a new {kind} guest" : $"the {kind} guest of {from}";
+        var kept = keep is null ? "all are kept" : $"the newest {keep} are kept";
+        invocation.WriteText(
+            $"Machine '{vm}' runs {what} on KVM: {options.Vcpus} vCPUs, {ByteSize.Format((long)options.MemoryBytes)}. "
+            + $"A checkpoint every {Duration.Format(limits.Every)}; {kept}.");
+        invocation.WriteText(Columns);
+    }
+
+    /// <summary>A round has ended.</summary>
+    public void Round(CheckpointOutcome outcome)
+    {
+        switch (outcome)
+        {
+            case CheckpointOutcome.Committed committed:
+                Committed(committed);
+                break;
+            case CheckpointOutcome.Aborted { Abort: var abort }:
+                Aborted(abort);
+                break;
+            case CheckpointOutcome.Refused refused:
+                Aborted(new MachineEvent.CheckpointAborted(refused.Obstacle.Describe(), null, null, null) { At = invocation.Time.GetUtcNow() });
+                break;
+            default:
+                break;
+        }
+    }
+
+    /// <summary>The run is over.</summary>
+    public void Stopped(CheckpointedRun run, RunEnd end, GuestVerdict verdict)
+    {
+        var pauses = run.Pauses.ToLine();
+        if (invocation.IsJson)
+        {
+            var reason = end.ToString().ToLowerInvariant();
+            var line = new StoppedLine(
+                vm, reason, run.Committed, run.Aborted, run.LastCheckpoint, (long)run.Ran.TotalMilliseconds, pauses, verdict.Ok, verdict.Steps, verdict.Failures);
+            invocation.WriteJson(line, LineContext.Default.StoppedLine);
+            return;
+        }
+
+        var pause = pauses is null ? "" : $" Pause {Duration.FormatUs(pauses.P50)} median, {Duration.FormatUs(pauses.P99)} p99, {Duration.FormatUs(pauses.Max)} longest.";
+        var last = run.LastCheckpoint is { } number ? $", the last is {vm}@{number}" : "";
+        invocation.WriteText($"{run.Committed} checkpoints in {Duration.Format(run.Ran)}{last}; {run.Aborted} aborted.{pause}");
+        invocation.WriteText(verdict.Ok
+            ? "The guest is consistent."
+            : $"The guest is NOT consistent: {verdict.Failures.Count} findings.");
+    }
+
+    private void Committed(CheckpointOutcome.Committed outcome)
+    {
+        var line = CommittedLine.Of(vm, outcome.Checkpoint, outcome.Durable, outcome.Pruned);
+        if (invocation.IsJson)
+        {
+            invocation.WriteJson(line, LineContext.Default.CommittedLine);
+            return;
+        }
+
+        invocation.WriteText(
+            $"{line.Checkpoint,10} {Duration.FormatUs(line.PauseUs),10} {Duration.FormatUs(line.ParkUs),10} {Duration.FormatUs(line.CaptureUs),10} "
+            + $"{Duration.FormatUs(line.DurableUs),10} {ByteSize.Format(line.StateBytes),10} {ByteSize.Format(line.SegmentBytes),10} {line.Pruned.Count,7}");
+    }
+
+    private void Aborted(MachineEvent.CheckpointAborted abort)
+    {
+        if (invocation.IsJson)
+        {
+            var register = abort.Register is { } id ? X64Fields.NameOf(id) : null;
+            invocation.WriteJson(new AbortedLine(vm, abort.Reason, abort.Participant, register, abort.Errno), LineContext.Default.AbortedLine);
+            return;
+        }
+
+        invocation.WriteText($"   aborted {abort.Participant} {abort.Reason}");
+    }
+}

@@ -1,0 +1,37 @@
+using Checkpoint.Actors;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Protocol.History;
+using Checkpoint.Storage;
+
+namespace Checkpoint.Cli;
+
+/// <summary>The one place where what went wrong becomes an exit code and a line.</summary>
+internal static class Failures
+{
+    private const int NamesShown = 3;
+
+    /// <summary>The exit code, and the line for standard error.</summary>
+    public static (int ExitCode, string Line) Describe(Exception exception) => exception switch
+    {
+        CommandException known => (known.ExitCode, known.Message),
+        OperationCanceledException => (ExitCode.Interrupted, "interrupted"),
+        IntegrityException or InvalidHistoryException => (ExitCode.Damaged, OneLine(exception.Message)),
+        StoreException { Failure: StoreFailure.NotFound } => (ExitCode.NotFound, exception.Message),
+        StoreException => (ExitCode.Failed, exception.Message),
+        RestoreRefusedException refused => (ExitCode.Failed, Describe(refused)),
+        KvmException => (ExitCode.Failed, $"{OneLine(exception.Message)}; 'checkpoint doctor' shows what this host offers"),
+        InvalidDataException or IOException or UnauthorizedAccessException => (ExitCode.Failed, OneLine(exception.Message)),
+        OutOfMemoryException => (ExitCode.Failed, "there is not enough memory on this host for the machine and the copy that a checkpoint makes of it; use a smaller --memory"),
+        _ => (ExitCode.Failed, $"unexpected {exception.GetType().Name}: {OneLine(exception.Message)}; this is a bug, --debug shows where"),
+    };
+
+    private static string Describe(RestoreRefusedException refused)
+    {
+        var names = refused.Refusals.Select(refusal => refusal.Vcpu is { } vcpu ? $"vCPU {vcpu} {refusal.Register}" : $"VM {refusal.Register}").ToList();
+        var shown = string.Join(", ", names.Take(NamesShown)) + (names.Count > NamesShown ? ", …" : "");
+        var count = names.Count == 1 ? "1 register" : $"{names.Count} registers";
+        return $"this host cannot take the checkpoint: {count} refused ({shown}); 'checkpoint restore REF --check' lists them with their values";
+    }
+
+    private static string OneLine(string message) => message.ReplaceLineEndings(" ");
+}

@@ -1,0 +1,81 @@
+using System.Buffers.Binary;
+using System.CommandLine;
+using System.Security.Cryptography;
+using Checkpoint.Cli.Parsing;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Guests;
+
+namespace Checkpoint.Cli.Machines;
+
+/// <summary>The options that say what a new machine is like: <c>--vcpus</c>, <c>--memory</c>, <c>--guest</c>.</summary>
+internal sealed class GuestShape
+{
+    private const int DefaultVcpus = 2;
+    private const ulong PageBytes = 4096;
+
+    public Option<int?> Vcpus { get; } = TypedOptions.Number(
+        "--vcpus", $"How many vCPUs, 1 to {GuestOptions.MaxVcpus}; {DefaultVcpus} unless said otherwise", 1, GuestOptions.MaxVcpus);
+
+    public Option<ulong?> Memory { get; } = TypedOptions.Size(
+        "--memory", "Guest memory, whole pages of 4096 bytes, such as 64MiB; 8MiB unless said otherwise");
+
+    public Option<string> Guest { get; } = TypedOptions.Choice(
+        "--guest", "The guest that runs: ledger passes tokens between vCPUs, counter counts in every register", "ledger", "counter");
+
+    public void AddTo(Command command)
+    {
+        Memory.Validators.Add(result =>
+        {
+            if (result.GetValueOrDefault<ulong?>() is { } bytes && (bytes == 0 || bytes % PageBytes != 0))
+                result.AddError($"--memory: {bytes} bytes are not whole pages; write a multiple of {PageBytes} bytes, such as 64MiB");
+        });
+        command.Options.Add(Vcpus);
+        command.Options.Add(Memory);
+        command.Options.Add(Guest);
+    }
+
+    /// <summary>Whether any of the options was typed.</summary>
+    public bool IsGiven(ParseResult parsed) => ((Option[])[Vcpus, Memory, Guest]).Any(option => parsed.GetResult(option) is { Implicit: false });
+
+    public GuestKind KindOf(ParseResult parsed) => parsed.GetValue(Guest) == "counter" ? GuestKind.Counter : GuestKind.Ledger;
+
+    /// <summary>What was asked for, with the defaults for the rest and a seed of its own.</summary>
+    /// <exception cref="CommandException">The guest does not fit.</exception>
+    public GuestOptions OptionsOf(ParseResult parsed)
+    {
+        var options = new GuestOptions
+        {
+            Vcpus = parsed.GetValue(Vcpus) ?? DefaultVcpus,
+            MemoryBytes = parsed.GetValue(Memory) ?? GuestOptions.DefaultMemoryBytes,
+            Seed = BinaryPrimitives.ReadUInt64LittleEndian(RandomNumberGenerator.GetBytes(sizeof(ulong))),
+        };
+        try
+        {
+            // Laying the guest out finds what does not fit, before anything is opened.
+            GuestProgram.Create(KindOf(parsed), options);
+            return options;
+        }
+        catch (ArgumentOutOfRangeException exception)
+        {
+            throw CommandException.Usage($"--memory: {WithoutParameter(exception)}");
+        }
+    }
+
+    /// <summary>Builds the machine.</summary>
+    /// <exception cref="CommandException">This kernel has a lower limit.</exception>
+    public GuestMachine Create(IKvm kvm, ParseResult parsed)
+    {
+        var options = OptionsOf(parsed);
+        var most = kvm.CheckExtension(KvmCapability.MaxVcpus);
+        if (most > 0 && options.Vcpus > most)
+            throw CommandException.Failed($"--vcpus: KVM of this host gives a machine at most {most} vCPUs, not {options.Vcpus}");
+        return GuestMachine.Create(kvm, KindOf(parsed), options);
+    }
+
+    // The framework appends the parameter's name and its value, which mean nothing to whoever typed the option.
+    private static string WithoutParameter(ArgumentOutOfRangeException exception)
+    {
+        var end = exception.Message.IndexOf(" (Parameter", StringComparison.Ordinal);
+        return end < 0 ? exception.Message.ReplaceLineEndings(" ") : exception.Message[..end].TrimEnd('.');
+    }
+}

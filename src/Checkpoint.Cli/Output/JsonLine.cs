@@ -1,0 +1,16 @@
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
+namespace Checkpoint.Cli.Output;
+
+/// <summary>Writes one object a line.</summary>
+internal static class JsonLine
+{
+    /// <summary>Writes the object, its line end and nothing else, and flushes: whoever reads may rely on it from here on.</summary>
+    public static void Write<T>(TextWriter writer, T line, JsonTypeInfo<T> type)
+    {
+        // One call for text and line end: a process that is killed in between would leave a line without an end.
+        writer.Write(JsonSerializer.Serialize(line, type) + "\n");
+        writer.Flush();
+    }
+}

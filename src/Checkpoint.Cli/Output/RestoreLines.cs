@@ -1,0 +1,43 @@
+using Checkpoint.Kvm.Machines;
+using ErrorNumber = Checkpoint.Kvm.Device.Errno;
+
+namespace Checkpoint.Cli.Output;
+
+/// <summary>A checkpoint was brought back and its vCPUs were told to run.</summary>
+internal sealed record RestoredLine(string Vm, long Checkpoint, string Id, int Vcpus, long MemoryBytes, long RestoreUs, long FirstRunUs)
+{
+    public string Event => "restored";
+}
+
+/// <summary>What became of the guest.</summary>
+internal sealed record GuestLine(
+    bool Verified,
+    IReadOnlyList<ulong> StepsAtCheckpoint,
+    IReadOnlyList<ulong> StepsNow,
+    ulong HopsAtCheckpoint,
+    ulong HopsNow,
+    string Guest,
+    long RanMs,
+    bool Recorded,
+    IReadOnlyList<string> Failures)
+{
+    public string Event => "guest";
+}
+
+/// <summary>Whether this host could restore a checkpoint.</summary>
+internal sealed record CheckLine(string Vm, long Checkpoint, int Vcpus, bool Ok, IReadOnlyList<RefusedLine> Refused)
+{
+    public string Event => "check";
+}
+
+/// <summary>One register that this host does not take as the checkpoint holds it.</summary>
+internal sealed record RefusedLine(int? Vcpu, string Register, string? Wanted, string? Found, int Errno, string? ErrnoName)
+{
+    public static RefusedLine Of(RegisterRefusal refusal) => new(
+        refusal.Vcpu,
+        refusal.Register,
+        refusal.Wanted.IsEmpty ? null : Hex.Of(refusal.Wanted.Span),
+        refusal.Found.IsEmpty ? null : Hex.Of(refusal.Found.Span),
+        refusal.Errno,
+        refusal.Errno == 0 ? null : ErrorNumber.NameOf(refusal.Errno));
+}

@@ -1,0 +1,75 @@
+using Checkpoint.Protocol.Events;
+
+namespace Checkpoint.Cli.Output;
+
+/// <summary>The guest runs, from here on under checkpoints.</summary>
+internal sealed record StartedLine(
+    string Vm, string Machine, string Arch, string Guest, int Vcpus, long MemoryBytes, double EveryMs, int? Keep, string Mode, string? From, int Pid)
+{
+    public string Event => "started";
+}
+
+/// <summary>A checkpoint is durable.</summary>
+internal sealed record CommittedLine(
+    string Vm,
+    long Checkpoint,
+    string Id,
+    long? Parent,
+    string Mode,
+    long PauseUs,
+    long ParkUs,
+    long CaptureUs,
+    long StoreUs,
+    long DurableUs,
+    long StateBytes,
+    long MemoryBytes,
+    long SegmentBytes,
+    long DirtyPages,
+    string Batching,
+    IReadOnlyList<long> Pruned)
+{
+    public string Event => "committed";
+
+    public static CommittedLine Of(string vm, MachineEvent.CheckpointCommitted committed, TimeSpan durable, IReadOnlyList<long> pruned) => new(
+        vm,
+        committed.Number,
+        committed.Id.ToString(),
+        committed.Parent,
+        Words.Of(committed.Mode),
+        committed.Timings.PauseUs,
+        committed.Timings.ParkUs,
+        committed.Timings.CaptureUs,
+        committed.Timings.StoreUs,
+        (long)durable.TotalMicroseconds,
+        committed.State.SizeBytes,
+        committed.MemoryBytes,
+        committed.Segment?.SizeBytes ?? 0,
+        committed.DirtyPages,
+        committed.Batching,
+        pruned);
+}
+
+/// <summary>A round ended without a checkpoint; the guest runs on.</summary>
+internal sealed record AbortedLine(string Vm, string Reason, string? Participant, string? Register, int? Errno)
+{
+    public string Event => "aborted";
+}
+
+/// <summary>The pauses of a run, in microseconds.</summary>
+internal sealed record PauseLine(long P50, long P99, long Max);
+
+/// <summary>The run is over.</summary>
+internal sealed record StoppedLine(
+    string Vm,
+    string Reason,
+    long Checkpoints,
+    long Aborted,
+    long? LastCheckpoint,
+    long RanMs,
+    PauseLine? PauseUs,
+    bool Verified,
+    IReadOnlyList<ulong> Steps,
+    IReadOnlyList<string> Failures)
+{
+    public string Event => "stopped";
+}

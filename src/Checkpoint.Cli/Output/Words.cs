@@ -1,0 +1,21 @@
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Cli.Output;
+
+/// <summary>The words that stand for the product's enumerations, in JSON and in tables alike.</summary>
+internal static class Words
+{
+    public static string Of(CheckpointMode mode) => mode == CheckpointMode.Full ? "full" : "incremental";
+
+    public static string Of(CheckpointTrigger trigger) => trigger == CheckpointTrigger.Schedule ? "schedule" : "request";
+
+    public static string Of(MachineArchitecture architecture) => architecture == MachineArchitecture.X64 ? "x64" : "arm64";
+
+    public static string Of(InterruptChip chip) => chip switch
+    {
+        InterruptChip.Full => "full",
+        InterruptChip.Split => "split",
+        _ => "none",
+    };
+}

@@ -1,0 +1,74 @@
+using Checkpoint.Kvm.Device;
+
+namespace Checkpoint.Kvm.Registers;
+
+/// <summary>
+/// KVM_GET_MANY_REGS and KVM_SET_MANY_REGS. A call that fails does not say which register failed, so that is found out
+/// afterwards, by calls on parts of the batch.
+/// </summary>
+internal sealed class ManyRegsImage : RegisterImage
+{
+    private readonly RegisterBatch _all;
+    private readonly RegisterBatch[] _chunks;
+
+    public ManyRegsImage(ulong[] ids)
+        : base(ids)
+    {
+        _all = new RegisterBatch(ids);
+        _chunks = [.. Enumerable.Range(0, (ids.Length + RegisterBatch.MaxRegisters - 1) / RegisterBatch.MaxRegisters)
+            .Select(i => i * RegisterBatch.MaxRegisters)
+            .Select(start => _all.Slice(start, Math.Min(RegisterBatch.MaxRegisters, ids.Length - start)))];
+    }
+
+    public override RegisterBatching Batching => RegisterBatching.ManyRegs;
+
+    public override Span<byte> ValueOf(int index) => _all.ValueOf(index);
+
+    public override void Read(IVcpu vcpu)
+    {
+        for (var i = 0; i < _chunks.Length; i++)
+        {
+            var errno = vcpu.GetManyRegs(_chunks[i]);
+            if (errno != 0)
+                throw CouldNotRead("KVM_GET_MANY_REGS", errno, vcpu, (i * RegisterBatch.MaxRegisters) + FirstFailing(_chunks[i], vcpu.GetManyRegs));
+        }
+    }
+
+    public override IReadOnlyList<RefusedRegister> Write(IVcpu vcpu)
+    {
+        var refused = new List<RefusedRegister>();
+        for (var i = 0; i < _chunks.Length; i++)
+        {
+            var start = i * RegisterBatch.MaxRegisters;
+            var rest = _chunks[i];
+            while (rest.Count > 0 && vcpu.SetManyRegs(rest) is var errno and not 0)
+            {
+                // Setting the same values again is harmless: the vCPU has not run.
+                var failing = FirstFailing(rest, vcpu.SetManyRegs);
+                refused.Add(new RefusedRegister(start + failing, errno));
+                start += failing + 1;
+                rest = rest.Slice(failing + 1, rest.Count - failing - 1);
+            }
+        }
+
+        return refused;
+    }
+
+    // A call goes through the registers in order and stops at the first that fails, so a beginning of the batch fails exactly
+    // when it holds that register.
+    private static int FirstFailing(RegisterBatch batch, Func<RegisterBatch, int> call)
+    {
+        var known = 0;
+        var failing = batch.Count;
+        while (failing - known > 1)
+        {
+            var middle = (known + failing) / 2;
+            if (call(batch.Slice(known, middle - known)) == 0)
+                known = middle;
+            else
+                failing = middle;
+        }
+
+        return known;
+    }
+}
