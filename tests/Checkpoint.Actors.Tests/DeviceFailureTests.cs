@@ -30,7 +30,7 @@ public sealed class DeviceFailureTests
         device.On = call => { if (call == where) throw new InvalidOperationException("no"); };
         var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await machine.CheckpointAsync());
         Assert.Equal((reason, "device probe"), (aborted.Abort.Reason, aborted.Abort.Participant));
-        Assert.Equal("device probe Resume", device.Log.Last());
+        Assert.Equal("probe Resume", device.Log.Last());
         await exits.AllVcpusGoOnAsync();
         await AssertAbortIsAllThatIsLeftAsync(bench, aborted.Abort);
 

@@ -46,7 +46,7 @@ internal sealed class RestoreCommand : Verb
         }
 
         var begun = invocation.Time.GetTimestamp();
-        await using var engine = OpenToRecord(invocation);
+        await using var engine = await OpenToRecordAsync(invocation).ConfigureAwait(false);
         using var restored = await RestoredGuest.RestoreAsync(engine, kvm, reference, clock, cancellationToken).ConfigureAwait(false);
         var restoreTime = invocation.Time.GetElapsedTime(begun);
         var continuation = await Continuation.RunAsync(
@@ -66,18 +66,20 @@ internal sealed class RestoreCommand : Verb
     /// Opens the store so that the restore can be recorded in it. One that is not there is not created, and one that can only
     /// be read serves as well.
     /// </summary>
-    private static CheckpointEngine OpenToRecord(Invocation invocation)
+    private static async Task<CheckpointEngine> OpenToRecordAsync(Invocation invocation)
     {
-        var reading = invocation.OpenToRead();
+        await using (invocation.OpenToRead().ConfigureAwait(false))
+        {
+            // It is there and it is a store.
+        }
+
         try
         {
-            var writing = invocation.OpenToWrite();
-            _ = reading.DisposeAsync().AsTask();
-            return writing;
+            return invocation.OpenToWrite();
         }
         catch (StoreException)
         {
-            return reading;
+            return invocation.OpenToRead();
         }
     }
 
@@ -115,10 +117,7 @@ internal sealed class RestoreCommand : Verb
             return;
         }
 
-        var table = TableConsole.NewTable(">vCPU", ">steps at the checkpoint", ">steps now", ">steps run");
-        for (var vcpu = 0; vcpu < now.Steps.Count; vcpu++)
-            table.AddCells($"{vcpu}", $"{before.Steps[vcpu]:N0}", $"{now.Steps[vcpu]:N0}", $"{now.Steps[vcpu] - before.Steps[vcpu]:N0}");
-        invocation.Tables.Write(table);
+        StepTable.Write(invocation.Tables, before, now);
         foreach (var failure in continuation.Failures)
             invocation.WriteText("  " + failure);
         if (!continuation.IsRecorded)

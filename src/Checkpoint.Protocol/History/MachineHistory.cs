@@ -80,7 +80,14 @@ public sealed record MachineHistory(
                 throw new InvalidHistoryException($"event {head.SequenceNumber}: checkpoint {number} is pruned while it is pinned");
         }
 
-        return this with { Live = Live.RemoveRange(pruned.Numbers) };
+        var live = Live.RemoveRange(pruned.Numbers);
+        foreach (var increment in live.Values)
+        {
+            if (increment is { Mode: CheckpointMode.Incremental, Parent: { } parent } && !live.ContainsKey(parent))
+                throw new InvalidHistoryException($"event {head.SequenceNumber}: checkpoint {parent} is pruned while {increment.Number} builds on it");
+        }
+
+        return this with { Live = live };
     }
 
     private long Existing(long number, JournalHead head) =>

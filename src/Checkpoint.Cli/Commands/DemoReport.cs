@@ -1,0 +1,71 @@
+using Checkpoint.Actors;
+using Checkpoint.Cli.Demo;
+using Checkpoint.Cli.Machines;
+using Checkpoint.Cli.Output;
+using Checkpoint.Cli.Parsing;
+using Checkpoint.Kvm.Guests;
+using Spectre.Console;
+
+namespace Checkpoint.Cli.Commands;
+
+/// <summary>Tells what the demonstration does: a story for a person, its last line for a program.</summary>
+internal sealed class DemoReport(Invocation invocation, GuestOptions shape, GuestKind kind, TimeSpan every)
+{
+    private string Guest => kind == GuestKind.Ledger ? "ledger" : "counter";
+
+    public void Killed(Killing killing)
+    {
+        if (invocation.IsJson)
+            return;
+        invocation.WriteText(
+            $"Process {killing.ChildId} ran a {Guest} guest on KVM, {shape.Vcpus} vCPUs and {ByteSize.Format((long)shape.MemoryBytes)}, "
+            + $"with a checkpoint every {Duration.Format(every)}.");
+        invocation.WriteText(
+            $"After {Duration.Format(killing.After)} it was killed with SIGKILL. It had acknowledged {killing.Committed} checkpoints, the last was number {killing.LastAcknowledged}.");
+        invocation.WriteText(
+            $"Each paused the guest for {Duration.FormatUs(killing.Pauses.P50)} (median), {Duration.FormatUs(killing.Pauses.P99)} (p99), {Duration.FormatUs(killing.Pauses.Max)} (longest).");
+    }
+
+    public void Ended(Killing killing, RestoredMachine restored, Continuation continuation, IReadOnlyList<string> failures, TimeSpan restore, TimeSpan firstRun)
+    {
+        var (before, now) = (continuation.AtCheckpoint, continuation.Now);
+        if (invocation.IsJson)
+        {
+            var line = new DemoLine(
+                MachineChoice.Kvm,
+                Guest,
+                shape.Vcpus,
+                (long)shape.MemoryBytes,
+                every.TotalMilliseconds,
+                (long)killing.After.TotalMilliseconds,
+                killing.Committed,
+                killing.LastAcknowledged,
+                restored.Checkpoint.Number,
+                restored.Checkpoint.Id.ToString(),
+                failures.Count == 0,
+                killing.Pauses,
+                (long)restore.TotalMicroseconds,
+                (long)firstRun.TotalMicroseconds,
+                (long)continuation.Ran.TotalMilliseconds,
+                before.Steps,
+                now.Steps,
+                failures);
+            invocation.WriteJson(line, LineContext.Default.DemoLine);
+            return;
+        }
+
+        invocation.WriteText("");
+        invocation.WriteText(
+            $"A new machine in this process holds checkpoint {restored.Checkpoint.Number} after {Duration.Format(restore)} and runs after {Duration.Format(firstRun)}. "
+            + $"It ran on for {Duration.Format(continuation.Ran)}:");
+        StepTable.Write(invocation.Tables, before, now);
+        foreach (var failure in failures)
+            invocation.WriteText("  " + failure);
+        invocation.WriteText(failures.Count > 0 ? "NOT verified." : Proof(before, now));
+    }
+
+    private string Proof(GuestVerdict before, GuestVerdict now) => kind == GuestKind.Ledger
+        ? $"Verified: each of the {now.TokenHops.Count} tokens that the vCPUs pass around, in memory or in a register, is there exactly once, at the checkpoint "
+            + $"({before.Hops:N0} hops) and now ({now.Hops:N0} hops)."
+        : "Verified: memory, general, x87 and vector registers of every vCPU hold what the host computes for that step, at the checkpoint and now.";
+}

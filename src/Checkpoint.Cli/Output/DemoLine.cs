@@ -1,0 +1,25 @@
+namespace Checkpoint.Cli.Output;
+
+/// <summary>What the demonstration has shown.</summary>
+internal sealed record DemoLine(
+    string Machine,
+    string Guest,
+    int Vcpus,
+    long MemoryBytes,
+    double EveryMs,
+    long KilledAfterMs,
+    long Checkpoints,
+    long LastAcknowledged,
+    long Restored,
+    string RestoredId,
+    bool Verified,
+    PauseLine PauseUs,
+    long RestoreUs,
+    long FirstRunUs,
+    long RanMs,
+    IReadOnlyList<ulong> StepsAtCheckpoint,
+    IReadOnlyList<ulong> StepsNow,
+    IReadOnlyList<string> Failures)
+{
+    public string Event => "demo";
+}

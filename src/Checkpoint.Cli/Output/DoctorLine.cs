@@ -1,0 +1,18 @@
+namespace Checkpoint.Cli.Output;
+
+/// <summary>What this host offers.</summary>
+internal sealed record DoctorLine(
+    string Arch,
+    bool Kvm,
+    string? KvmReason,
+    int? Api,
+    IReadOnlyDictionary<string, int> Capabilities,
+    string? Batching,
+    string Store,
+    string StoreUri,
+    string Kernel,
+    int Cpus,
+    string Version)
+{
+    public string Event => "doctor";
+}

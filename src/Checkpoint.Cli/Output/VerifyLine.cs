@@ -1,0 +1,10 @@
+namespace Checkpoint.Cli.Output;
+
+/// <summary>What a verification has read and found.</summary>
+internal sealed record VerifyLine(long Checkpoints, long Segments, IReadOnlyList<DamagedLine> Damaged)
+{
+    public string Event => "verified";
+}
+
+/// <summary>One damaged part.</summary>
+internal sealed record DamagedLine(string Vm, long? Checkpoint, string Part, string What);
