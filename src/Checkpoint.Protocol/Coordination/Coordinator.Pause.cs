@@ -1,0 +1,193 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using Checkpoint.Protocol.Events;
+
+namespace Checkpoint.Protocol.Coordination;
+
+/// <content>From the first kick until everybody runs again. On the way that ends well nothing is allocated.</content>
+public sealed partial class Coordinator
+{
+    private void OnParked(int participant, in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (Phase is not (RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices))
+            return; // The round has been given up meanwhile, and this one has been told to run.
+        if (_round!.MarkParked(participant))
+            _round.Awaited--;
+        ContinuePark(now, effects);
+    }
+
+    private void ContinuePark(in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (Phase == RoundPhase.ParkingVcpus && _round!.Awaited == 0)
+        {
+            Enter(RoundPhase.ParkingDevices, ParticipantKind.Device);
+            Tell(ParticipantKind.Device, _round.Park, effects);
+        }
+
+        if (Phase == RoundPhase.ParkingDevices && _round!.Awaited == 0)
+        {
+            _round.AllParked = now;
+            Phase = RoundPhase.Capturing;
+            _round.Awaited = _participants.Length;
+            // The machine first: copying memory takes longest.
+            Tell(ParticipantKind.Machine, _round.Capture, effects);
+            Tell(ParticipantKind.Device, _round.Capture, effects);
+            Tell(ParticipantKind.Vcpu, _round.Capture, effects);
+        }
+    }
+
+    private void OnCaptured(int participant, in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (Phase == RoundPhase.Aborting)
+            return;
+        if (Phase != RoundPhase.Capturing && !_round!.HasCaptured(participant))
+            throw new UnreachableException($"{_participants[participant].Name} was captured in phase {Phase}.");
+        if (!_round!.MarkCaptured(participant) || --_round.Awaited > 0)
+            return;
+
+        _round.AllCaptured = now;
+        Enter(RoundPhase.ResumingDevices, ParticipantKind.Device);
+        Tell(ParticipantKind.Device, _round.Resume, effects);
+        if (_round.Awaited > 0)
+            effects.Add(_round.DevicesMustResume);
+        ContinueResume(now, effects);
+    }
+
+    private void OnResumed(int participant, in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (Phase is not (RoundPhase.ResumingDevices or RoundPhase.Storing or RoundPhase.Aborting))
+            return;
+        var isAwaited = IsAwaitedToResume(participant);
+        if (_round!.MarkResumed(participant) && isAwaited)
+            _round.Awaited--;
+        ContinueResume(now, effects);
+    }
+
+    private void ContinueResume(in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (Phase == RoundPhase.ResumingDevices && _round!.Awaited == 0)
+            ResumeVcpus(now, effects);
+        if (Phase == RoundPhase.Storing && _round!.Awaited <= 0)
+            CommitIfComplete(now, effects);
+        if (Phase == RoundPhase.Aborting && _round!.Awaited <= 0)
+            AppendAbort(effects);
+    }
+
+    private void ResumeVcpus(in Moment now, List<CoordinatorEffect> effects)
+    {
+        Enter(RoundPhase.Storing, ParticipantKind.Vcpu);
+        Tell(ParticipantKind.Vcpu, _round!.Resume, effects);
+        _round.AllToldToRun = now;
+        effects.Add(_round.VcpusMustResume);
+        // All have been told to run, so the disk may begin; the commit waits until all do run, which is when the pause ends.
+        effects.Add(new CoordinatorEffect.StoreParts(_round.Id, History.HighestNumber + 1, _round.Request.Id, History.Current));
+    }
+
+    private void OnFailed(int participant, ParticipantFailure failure, in Moment now, List<CoordinatorEffect> effects)
+    {
+        switch (Phase)
+        {
+            case RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing:
+                Abort(failure, _participants[participant].Name, now, effects);
+                break;
+            case RoundPhase.ResumingDevices or RoundPhase.Storing or RoundPhase.Aborting:
+                // Its state was captured with the others' before it failed: that moment is consistent, so the round goes on
+                // without its word.
+                if (IsAwaitedToResume(participant))
+                    OnResumed(participant, now, effects);
+                break;
+            default:
+                break;
+        }
+    }
+
+    private bool IsAwaitedToResume(int participant) => !_round!.HasResumed(participant) && _participants[participant].Kind switch
+    {
+        ParticipantKind.Vcpu => Phase != RoundPhase.ResumingDevices,
+        ParticipantKind.Device => Phase != RoundPhase.Storing,
+        _ => false,
+    };
+
+    private void OnDeadline(RoundPhase phase, in Moment now, List<CoordinatorEffect> effects)
+    {
+        switch (phase)
+        {
+            case RoundPhase.ParkingVcpus when Phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices:
+                var kind = Phase == RoundPhase.ParkingVcpus ? ParticipantKind.Vcpu : ParticipantKind.Device;
+                var late = _participants.First(p => p.Kind == kind && !_round!.HasParked(p.Index));
+                Abort(new ParticipantFailure($"did not park within {Milliseconds(_options.ParkDeadline)} ms"), late.Name, now, effects);
+                break;
+            case RoundPhase.Capturing when Phase == RoundPhase.Capturing:
+                var stuck = _participants.First(p => !_round!.HasCaptured(p.Index));
+                Abort(new ParticipantFailure($"was not captured within {Milliseconds(_options.CaptureDeadline)} ms"), stuck.Name, now, effects);
+                break;
+            case RoundPhase.ResumingDevices when Phase == RoundPhase.ResumingDevices:
+                ResumeVcpus(now, effects); // A device that hangs must not keep the guest.
+                break;
+            case RoundPhase.Storing when Phase == RoundPhase.Storing && _round!.Awaited > 0:
+                _round.Awaited = 0; // It was captured at a consistent moment with the others: the checkpoint is good without its word.
+                CommitIfComplete(now, effects);
+                break;
+            case RoundPhase.Aborting when Phase == RoundPhase.Aborting:
+                AppendAbort(effects);
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void Abort(ParticipantFailure failure, string participant, in Moment now, List<CoordinatorEffect> effects)
+    {
+        _round!.Abort = new MachineEvent.CheckpointAborted($"{participant} {failure.Reason}", participant, failure.Register, failure.Errno) { At = now.Wall };
+        Phase = RoundPhase.Aborting;
+        _round.Awaited = 0;
+        foreach (var kind in (ReadOnlySpan<ParticipantKind>)[ParticipantKind.Device, ParticipantKind.Vcpu])
+        {
+            foreach (var each in _participants)
+            {
+                // Devices are told to park only after the vCPUs; one that was not told is still running.
+                var told = kind == ParticipantKind.Vcpu || _round.HasParked(each.Index) || _devicesToldToPark;
+                if (each.Kind != kind || !told || IsGone(each))
+                    continue;
+                effects.Add(_round.Resume[each.Index]);
+                _round.Awaited++;
+            }
+        }
+
+        effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.Aborting, _options.ResumeDeadline));
+        ContinueResume(now, effects);
+    }
+
+    private void Enter(RoundPhase phase, ParticipantKind kind)
+    {
+        Phase = phase;
+        _devicesToldToPark = phase is not RoundPhase.ParkingVcpus;
+        _round!.Awaited = 0;
+        foreach (var participant in _participants)
+        {
+            if (participant.Kind == kind && !IsGone(participant))
+                _round.Awaited++;
+        }
+    }
+
+    // Nobody waits for one that has ended to run again.
+    private bool IsGone(Participant participant)
+    {
+        if (_gone[participant.Index] is null)
+            return false;
+        _round!.MarkResumed(participant.Index);
+        return true;
+    }
+
+    private void Tell<TEffect>(ParticipantKind kind, ImmutableArray<TEffect> prepared, List<CoordinatorEffect> effects)
+        where TEffect : CoordinatorEffect
+    {
+        foreach (var participant in _participants)
+        {
+            if (participant.Kind == kind)
+                effects.Add(prepared[participant.Index]);
+        }
+    }
+
+    private static long Milliseconds(TimeSpan span) => (long)span.TotalMilliseconds;
+}
