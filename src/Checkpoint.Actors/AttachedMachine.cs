@@ -20,8 +20,9 @@ public sealed class AttachedMachine : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action<AttachedMachine> _onDisposed;
+    private readonly object _gate = new();
     private CheckpointSchedule? _schedule;
-    private bool _isStopped;
+    private Task? _stopping;
 
     internal AttachedMachine(Func<Action<int, ParticipantFailure>, CoordinatorActor> coordinator, IMachineLock held, TimeProvider time, Action<AttachedMachine> onDisposed)
     {
@@ -43,7 +44,7 @@ public sealed class AttachedMachine : IAsyncDisposable
 
     /// <summary>
     /// Raised when a round has ended, whoever asked for it, before the next round of a schedule begins. Handlers run on a
-    /// thread of the engine's that no guest waits for.
+    /// thread of the engine's that no guest waits for; what they throw is dropped.
     /// </summary>
     public event EventHandler<CheckpointOutcome>? RoundEnded;
 
@@ -90,17 +91,11 @@ public sealed class AttachedMachine : IAsyncDisposable
     /// Ends the schedule, lets the round under way end, then stops the vCPUs with no IO pending. The machine's registers and
     /// memory can be read afterwards; it does not run again.
     /// </summary>
-    public async Task StopAsync()
+    public Task StopAsync()
     {
-        if (_isStopped)
-            return;
-        _isStopped = true;
-        if (_schedule is not null)
-            await _schedule.DisposeAsync().ConfigureAwait(false);
-        await _coordinator.AskAsync(id => new CoordinatorInput.Stop(id)).ConfigureAwait(false);
-        await _coordinator.Host.StopAsync(s_patience, _time).ConfigureAwait(false);
-        _coordinator.Dispose();
-        await _coordinator.Completion.ConfigureAwait(false);
+        // Whoever asks first stops it; all who ask wait for the same end.
+        lock (_gate)
+            return _stopping ??= StopOnceAsync();
     }
 
     /// <inheritdoc/>
@@ -117,6 +112,23 @@ public sealed class AttachedMachine : IAsyncDisposable
         }
     }
 
+    private async Task StopOnceAsync()
+    {
+        await Task.Yield(); // The caller holds the gate.
+        try
+        {
+            if (_schedule is not null)
+                await _schedule.DisposeAsync().ConfigureAwait(false);
+        }
+        finally
+        {
+            await _coordinator.AskAsync(id => new CoordinatorInput.Stop(id)).ConfigureAwait(false);
+            await _coordinator.Host.StopAsync(s_patience, _time).ConfigureAwait(false);
+            _coordinator.Dispose();
+            await _coordinator.Completion.ConfigureAwait(false);
+        }
+    }
+
     private async Task TakeScheduledAsync()
     {
         try
@@ -127,7 +139,6 @@ public sealed class AttachedMachine : IAsyncDisposable
         {
             // A schedule that ended without a word would leave a machine unprotected that everybody believes protected.
             _ended.TrySetResult($"the schedule has ended: {failure.Message}");
-            throw;
         }
     }
 
@@ -145,8 +156,23 @@ public sealed class AttachedMachine : IAsyncDisposable
             CoordinatorReply.Refused refused => new CheckpointOutcome.Refused(refused.Obstacle),
             _ => throw new UnreachableException($"A checkpoint was answered by {reply.GetType().Name}."),
         };
-        RoundEnded?.Invoke(this, outcome);
+        Announce(outcome);
         return outcome;
+    }
+
+    private void Announce(CheckpointOutcome outcome)
+    {
+        foreach (var handler in RoundEnded?.GetInvocationList() ?? [])
+        {
+            try
+            {
+                ((EventHandler<CheckpointOutcome>)handler)(this, outcome);
+            }
+            catch (Exception)
+            {
+                // The checkpoint is what it is whatever a listener thinks of it: neither the schedule nor the caller suffers.
+            }
+        }
     }
 
     private static Refusal? RefusalOf(CoordinatorReply reply) => (reply as CoordinatorReply.Refused)?.Obstacle;

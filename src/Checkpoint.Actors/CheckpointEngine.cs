@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using Checkpoint.Actors.Coordination;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
-using Checkpoint.Kvm.Machines.X64;
+using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
@@ -108,23 +108,37 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <exception cref="IntegrityException">A part is damaged.</exception>
     /// <exception cref="StoreException">There is no such checkpoint, or the store cannot be read.</exception>
     /// <exception cref="KvmException">This host cannot build the machine.</exception>
+    public Task<RestoredMachine> RestoreAsync(
+        IKvm kvm,
+        CheckpointReference reference,
+        ClockPolicy clock = ClockPolicy.Freeze,
+        CancellationToken cancellationToken = default) =>
+        RestoreAsync(kvm, reference, RegisterPolicy.Strict, clock, cancellationToken);
+
+    /// <summary>As above, where a policy says which registers may differ; those that did are <see cref="RestoredMachine.Leniences"/>.</summary>
+    /// <param name="kvm">Where to build it.</param>
+    /// <param name="reference">The checkpoint.</param>
+    /// <param name="policy">What is asked of each register.</param>
+    /// <param name="clock">What the guest's clock does with the time since the checkpoint.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
     public async Task<RestoredMachine> RestoreAsync(
         IKvm kvm,
         CheckpointReference reference,
+        RegisterPolicy policy,
         ClockPolicy clock = ClockPolicy.Freeze,
         CancellationToken cancellationToken = default)
     {
         var (vm, checkpoint) = await FindAsync(reference, cancellationToken).ConfigureAwait(false);
         var document = await Store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
-        var machine = X64Machine.Create(kvm, document.Machine);
+        var machine = MachineBuilder.Create(kvm, document.Machine);
         try
         {
             if (checkpoint.Segment is not null)
                 FillMemory(vm, checkpoint, machine, cancellationToken);
-            var refusals = machine.Restore(document, clock, checkpoint.At, _time.GetUtcNow());
-            if (refusals.Count > 0)
-                throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", refusals);
-            return new RestoredMachine(machine, vm, checkpoint, document, "strict");
+            var report = machine.Restore(document, clock, checkpoint.At, _time.GetUtcNow(), policy);
+            if (report.Refusals.Count > 0)
+                throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", report.Refusals);
+            return new RestoredMachine(machine, vm, checkpoint, document, policy.Name, report.Leniences);
         }
         catch
         {
@@ -173,9 +187,20 @@ public sealed class CheckpointEngine : IAsyncDisposable
 
     private async Task<MachineHistory> AppendAsync(IMachineLock held, MachineHistory history, MachineEvent @event, CancellationToken cancellationToken)
     {
+        MachineHistory after;
+        try
+        {
+            // Before it is written: an event that cannot follow would make the stream unreadable for good.
+            after = history.Evolve(@event, new JournalHead(history.Head.SequenceNumber + 1, Digest.Zero));
+        }
+        catch (InvalidHistoryException invalid)
+        {
+            throw new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' cannot go on from there: {invalid.Message}", invalid);
+        }
+
         var outcome = await Store.Journal.AppendAsync(new JournalAppend(held.Vm, history.Head, @event), cancellationToken).ConfigureAwait(false);
         return outcome is AppendOutcome.Committed committed
-            ? history.Evolve(@event, committed.Head)
+            ? after with { Head = committed.Head }
             : throw new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' could not be written to the journal: {outcome}; try again");
     }
 

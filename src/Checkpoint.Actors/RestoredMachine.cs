@@ -10,13 +10,14 @@ namespace Checkpoint.Actors;
 /// </summary>
 public sealed class RestoredMachine : IDisposable
 {
-    internal RestoredMachine(Machine machine, string vm, MachineEvent.CheckpointCommitted checkpoint, StateDocument document, string policy)
+    internal RestoredMachine(Machine machine, string vm, MachineEvent.CheckpointCommitted checkpoint, StateDocument document, string policy, IReadOnlyList<string> leniences)
     {
         Machine = machine;
         Vm = vm;
         Checkpoint = checkpoint;
         Document = document;
         Policy = policy;
+        Leniences = leniences;
     }
 
     /// <summary>The machine; disposing of this object disposes of it.</summary>
@@ -34,6 +35,9 @@ public sealed class RestoredMachine : IDisposable
     /// <summary>The name of the register policy that the restore went by.</summary>
     public string Policy { get; }
 
+    /// <summary>The names of the registers that did differ and that the policy let differ.</summary>
+    public IReadOnlyList<string> Leniences { get; }
+
     /// <summary>
     /// Drawn anew for each restore (VMGENID): two machines from one checkpoint that shared it would share their random numbers.
     /// </summary>
@@ -50,5 +54,5 @@ public sealed class RestoredMachine : IDisposable
     public void Dispose() => Machine.Dispose();
 
     internal MachineEvent.MachineRestored ToEvent(DateTimeOffset at, bool continues) =>
-        new(Vm, Checkpoint.Number, Checkpoint.Id, Policy, [], GenerationId, continues) { At = at };
+        new(Vm, Checkpoint.Number, Checkpoint.Id, Policy, [.. Leniences], GenerationId, continues) { At = at };
 }

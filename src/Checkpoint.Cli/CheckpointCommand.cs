@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
 using Checkpoint.Cli.Commands;
 
 namespace Checkpoint.Cli;
@@ -28,15 +29,10 @@ internal static class CheckpointCommand
         var global = new GlobalOptions();
         // Arguments that begin with @ are no response files here: people type references with an @ in them.
         var parsed = Build(global, around).Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
-        if (parsed.Errors.Count > 0 && parsed.Action is null or ParseErrorAction)
-        {
-            var command = string.Join(' ', NamesOf(parsed));
-            await around.Error.WriteLineAsync($"checkpoint: {parsed.Errors[0].Message.TrimEnd('.')}; see '{command} --help'").ConfigureAwait(false);
-            return ExitCode.Usage;
-        }
-
         try
         {
+            if (parsed.Errors.Count > 0 && parsed.Action is null or ParseErrorAction)
+                throw CommandException.Usage(UsageErrorOf(parsed));
             var invocation = new InvocationConfiguration
             {
                 Output = around.Out,
@@ -50,17 +46,26 @@ internal static class CheckpointCommand
         {
             var (exitCode, line) = Failures.Describe(exception);
             await around.Error.WriteLineAsync("checkpoint: " + line).ConfigureAwait(false);
-            if (parsed.GetValue(global.Debug) || !string.IsNullOrEmpty(around.Variable(DebugVariable)))
+            if (exitCode != ExitCode.Usage && (parsed.GetValue(global.Debug) || !string.IsNullOrEmpty(around.Variable(DebugVariable))))
                 await around.Error.WriteLineAsync(exception.ToString()).ConfigureAwait(false);
             return exitCode;
         }
     }
 
+    private static string UsageErrorOf(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command is RootCommand ? "checkpoint" : "checkpoint " + parsed.CommandResult.Command.Name;
+        // What the product's own notations say of a value helps most; the first error is as a rule a consequence of it.
+        var error = parsed.Errors.FirstOrDefault(each => each.SymbolResult is ArgumentResult or OptionResult) ?? parsed.Errors[0];
+        var message = error.SymbolResult is CommandResult && parsed.UnmatchedTokens is [var token, ..]
+            ? $"'{token}' is no command, option or argument that is known here"
+            : error.Message.TrimEnd('.');
+        return $"{message}; see '{command} --help'";
+    }
+
     private static RootCommand Build(GlobalOptions global, Surroundings around)
     {
-        var root = new RootCommand(
-            "Saves running KVM virtual machines as durable checkpoints, and brings them back.\n\n"
-            + "Example: checkpoint demo")
+        var root = new RootCommand("Saves running KVM virtual machines as durable checkpoints, and brings them back. Begin with: checkpoint demo")
         {
             new DoctorCommand(global, around),
             new DemoCommand(global, around),
@@ -71,9 +76,7 @@ internal static class CheckpointCommand
             new VerifyCommand(global, around),
         };
         global.AddTo(root);
+        CommandHelp.AddTo(root);
         return root;
     }
-
-    private static IEnumerable<string> NamesOf(ParseResult parsed) =>
-        parsed.CommandResult.Command is RootCommand ? ["checkpoint"] : ["checkpoint", parsed.CommandResult.Command.Name];
 }

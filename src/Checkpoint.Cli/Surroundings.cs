@@ -7,9 +7,6 @@ namespace Checkpoint.Cli;
 /// <param name="Error">Standard error: progress and the line that says what failed.</param>
 internal sealed record Surroundings(TextWriter Out, TextWriter Error)
 {
-    /// <summary>Whether a person watches standard output.</summary>
-    public bool OutIsTerminal { get; init; }
-
     /// <summary>Whether a person watches standard error.</summary>
     public bool ErrorIsTerminal { get; init; }
 
@@ -19,12 +16,14 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error)
     /// <summary>Where KVM is found.</summary>
     public string KvmDevice { get; init; } = SystemHandle.DefaultPath;
 
+    /// <summary>The memory of this host, or of the group that this process is confined to, in bytes.</summary>
+    public long MemoryBytes { get; init; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
     /// <summary>The environment's variables.</summary>
     public Func<string, string?> Variable { get; init; } = Environment.GetEnvironmentVariable;
 
     public static Surroundings OfThisProcess() => new(Console.Out, Console.Error)
     {
-        OutIsTerminal = !Console.IsOutputRedirected,
         ErrorIsTerminal = !Console.IsErrorRedirected,
     };
 }

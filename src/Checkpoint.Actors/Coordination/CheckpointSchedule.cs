@@ -3,24 +3,41 @@ namespace Checkpoint.Actors.Coordination;
 /// <summary>Asks for a checkpoint at fixed intervals; turns that fall into a round under way are skipped, not made up for.</summary>
 internal sealed class CheckpointSchedule : IAsyncDisposable
 {
-    private readonly PeriodicTimer _timer;
+    private readonly TimeSpan _interval;
+    private readonly TimeProvider _time;
+    private readonly CancellationTokenSource _stop = new();
     private readonly Task _loop;
 
     public CheckpointSchedule(TimeSpan interval, TimeProvider time, Func<Task> checkpoint)
     {
-        _timer = new PeriodicTimer(interval, time);
-        _loop = RunAsync(checkpoint);
+        _interval = interval;
+        _time = time;
+        _loop = RunAsync(checkpoint, _stop.Token);
     }
 
     public async ValueTask DisposeAsync()
     {
-        _timer.Dispose();
+        await _stop.CancelAsync().ConfigureAwait(false);
         await _loop.ConfigureAwait(false);
+        _stop.Dispose();
     }
 
-    private async Task RunAsync(Func<Task> checkpoint)
+    private async Task RunAsync(Func<Task> checkpoint, CancellationToken stop)
     {
-        while (await _timer.WaitForNextTickAsync().ConfigureAwait(false))
-            await checkpoint().ConfigureAwait(false);
+        var begun = _time.GetTimestamp();
+        try
+        {
+            while (true)
+            {
+                var passed = _time.GetElapsedTime(begun);
+                var next = _interval * (Math.Floor(passed / _interval) + 1);
+                await Task.Delay(next - passed, _time, stop).ConfigureAwait(false);
+                await checkpoint().ConfigureAwait(false);
+            }
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            // Stopped between two rounds: a round under way is waited for.
+        }
     }
 }

@@ -184,19 +184,22 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
                 AppendOutcome.Committed committed => new AppendResult.Committed(committed.Head),
                 AppendOutcome.Conflict => new AppendResult.Conflict(),
                 AppendOutcome.Refused refused => new AppendResult.Refused(refused.Reason),
-                AppendOutcome.Unknown unknown => new AppendResult.Unknown(unknown.Reason),
+                AppendOutcome.Unknown unknown => Unknown(append, unknown.Reason),
                 _ => throw new UnreachableException($"Unknown outcome {outcome.GetType().Name}."),
             };
         }
         catch (Exception failure)
         {
-            result = new AppendResult.Unknown(failure.Message);
+            result = Unknown(append, failure.Message);
         }
 
         if (result is AppendResult.Committed && append.StateOf is { } stored)
             _writer.Keep(stored);
         _mailbox.Post(new CoordinatorInput.AppendEnded(append.AppendId, result));
     }
+
+    private static AppendResult.Unknown Unknown(CoordinatorEffect.Append append, string reason) =>
+        new(reason, EventStream.HeadAfter(append.Expected, append.Events));
 
     private void SaveSnapshotIfDue(MachineHistory history)
     {

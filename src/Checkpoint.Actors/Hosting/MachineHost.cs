@@ -17,6 +17,9 @@ internal sealed class MachineHost
     public MachineHost(MachineAttachment attachment, IParticipantListener listener)
     {
         _attachment = attachment;
+        var doubled = attachment.Devices.GroupBy(device => device.Name).FirstOrDefault(devices => devices.Count() > 1);
+        if (doubled is not null)
+            throw new ArgumentException($"Two devices have the name '{doubled.Key}': a restore could not tell them apart.", nameof(attachment));
         var states = attachment.Machine.Vcpus;
         var participants = ImmutableArray.CreateBuilder<Participant>();
         Participant Next(ParticipantKind kind, string name)

@@ -16,7 +16,10 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
     private readonly IParticipantListener _listener;
     private readonly Thread _thread;
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly object _gate = new();
     private RoundReports? _reports;
+    private bool _isStarted;
+    private bool _isInRound;
 
     public VcpuActor(Participant participant, VcpuState state, IExitHandler exits, IParticipantListener listener)
     {
@@ -40,21 +43,33 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
             case CoordinatorEffect.ParkParticipant:
                 // Made before the kick: from then on the guest waits.
                 _reports = new RoundReports(message.Round, _participant.Index);
+                lock (_gate)
+                    _isInRound = true;
                 _runner.RequestPark(round);
                 break;
             case CoordinatorEffect.CaptureParticipant:
                 _runner.RequestCapture(round);
                 break;
             case CoordinatorEffect.ResumeParticipant:
-                _runner.RequestResume(round);
+                Resume(round);
                 break;
             default:
                 throw new ArgumentException($"A vCPU does not take {message.GetType().Name}.", nameof(message));
         }
     }
 
-    /// <summary>Lets the vCPU run for the first time; no round waits for it.</summary>
-    public void Run() => _runner.RequestResume(0);
+    /// <summary>Lets the vCPU run for the first time: at once, or when the round under way lets the others run.</summary>
+    public void Run()
+    {
+        lock (_gate)
+        {
+            if (_isStarted)
+                return;
+            _isStarted = true;
+            if (!_isInRound)
+                _runner.RequestResume(0);
+        }
+    }
 
     public void Stop() => _runner.RequestStop();
 
@@ -87,6 +102,22 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
 
     void IVcpuObserver.OnEnded(string reason, Exception? failure) =>
         _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, new ParticipantFailure(reason, null, (failure as KvmException)?.Errno)));
+
+    private void Resume(long round)
+    {
+        lock (_gate)
+        {
+            _isInRound = false;
+            if (_isStarted)
+            {
+                _runner.RequestResume(round);
+                return;
+            }
+        }
+
+        // A checkpoint of a machine that has not been started leaves it so: its vCPU stays parked, and nobody waits for it.
+        Report(round, static reports => reports.Resumed);
+    }
 
     private void Report(long token, Func<RoundReports, CoordinatorInput> report)
     {

@@ -48,7 +48,7 @@ internal sealed class DemoCommand : Verb
     protected override async Task<int> ExecuteAsync(Invocation invocation, CancellationToken cancellationToken)
     {
         var parsed = invocation.Parsed;
-        var shape = _shape.OptionsOf(parsed);
+        var shape = _shape.OptionsOf(parsed, invocation.Around);
         using var kvm = MachineChoice.Open(parsed.GetValue(_machine)!, invocation.Around);
         var folder = Directory.CreateTempSubdirectory("checkpoint-demo-");
         try

@@ -4,7 +4,6 @@ using Checkpoint.Cli.Machines;
 using Checkpoint.Cli.Output;
 using Checkpoint.Cli.Parsing;
 using Checkpoint.Kvm.Guests;
-using Spectre.Console;
 
 namespace Checkpoint.Cli.Commands;
 
@@ -58,7 +57,7 @@ internal sealed class DemoReport(Invocation invocation, GuestOptions shape, Gues
         invocation.WriteText(
             $"A new machine in this process holds checkpoint {restored.Checkpoint.Number} after {Duration.Format(restore)} and runs after {Duration.Format(firstRun)}. "
             + $"It ran on for {Duration.Format(continuation.Ran)}:");
-        StepTable.Write(invocation.Tables, before, now);
+        invocation.WriteTable(StepTable.Of(before, now));
         foreach (var failure in failures)
             invocation.WriteText("  " + failure);
         invocation.WriteText(failures.Count > 0 ? "NOT verified." : Proof(before, now));

@@ -3,7 +3,6 @@ using System.Text.Json.Serialization.Metadata;
 using Checkpoint.Actors;
 using Checkpoint.Cli.Output;
 using Checkpoint.Storage;
-using Spectre.Console;
 
 namespace Checkpoint.Cli.Commands;
 
@@ -35,9 +34,6 @@ internal sealed class Invocation
     /// <summary>The store that is meant.</summary>
     public StoreOptions Store => _global.StoreOf(Parsed, Around);
 
-    /// <summary>For tables.</summary>
-    public IAnsiConsole Tables => TableConsole.On(Around.Out, Around.OutIsTerminal);
-
     /// <summary>Opens the store for reading; nothing is created.</summary>
     /// <exception cref="StoreException">There is none, or it cannot be read.</exception>
     public CheckpointEngine OpenToRead() => CheckpointEngine.Open(Store with { ReadOnly = true }, Time);
@@ -48,6 +44,9 @@ internal sealed class Invocation
 
     /// <summary>Writes one object as one line.</summary>
     public void WriteJson<T>(T line, JsonTypeInfo<T> type) => JsonLine.Write(Around.Out, line, type);
+
+    /// <summary>Writes a table for a person.</summary>
+    public void WriteTable(TextTable table) => table.WriteTo(Around.Out);
 
     /// <summary>Writes one line for a person.</summary>
     public void WriteText(string line)

@@ -3,7 +3,6 @@ using Checkpoint.Cli.Output;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Protocol.History;
-using Spectre.Console;
 
 namespace Checkpoint.Cli.Commands;
 
@@ -19,7 +18,7 @@ internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engin
         IReadOnlyList<RegisterRefusal> refusals = [];
         try
         {
-            using var restored = await engine.RestoreAsync(kvm, found, clock, cancellationToken).ConfigureAwait(false);
+            using var restored = await engine.RestoreAsync(kvm, found, clock, cancellationToken: cancellationToken).ConfigureAwait(false);
         }
         catch (RestoreRefusedException refused)
         {
@@ -46,10 +45,10 @@ internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engin
             return;
         }
 
-        var table = TableConsole.NewTable("of", "register", "wanted", "found", "error");
+        var table = new TextTable("of", "register", "wanted", "found", "error");
         foreach (var refused in line.Refused)
-            table.AddCells(refused.Vcpu is { } vcpu ? $"vCPU {vcpu}" : "VM", refused.Register, Short(refused.Wanted), Short(refused.Found), refused.ErrnoName ?? "-");
-        invocation.Tables.Write(table);
+            table.Add(refused.Vcpu is { } vcpu ? $"vCPU {vcpu}" : "VM", refused.Register, Short(refused.Wanted), Short(refused.Found), refused.ErrnoName ?? "-");
+        invocation.WriteTable(table);
     }
 
     // A whole structure does not fit into a table; --json has all of it.

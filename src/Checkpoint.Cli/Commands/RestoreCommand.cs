@@ -117,7 +117,7 @@ internal sealed class RestoreCommand : Verb
             return;
         }
 
-        StepTable.Write(invocation.Tables, before, now);
+        invocation.WriteTable(StepTable.Of(before, now));
         foreach (var failure in continuation.Failures)
             invocation.WriteText("  " + failure);
         if (!continuation.IsRecorded)

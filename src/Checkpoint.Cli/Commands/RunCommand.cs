@@ -53,7 +53,7 @@ internal sealed class RunCommand : Verb
         if (from is not null && _shape.IsGiven(parsed))
             throw CommandException.Usage("--vcpus, --memory and --guest are for new machines: with --from they are the checkpoint's");
         if (from is null)
-            _shape.OptionsOf(parsed);
+            _shape.OptionsOf(parsed, invocation.Around);
 
         using var kvm = MachineChoice.Open(parsed.GetValue(_machine)!, invocation.Around);
         if (from is not null)
@@ -65,7 +65,7 @@ internal sealed class RunCommand : Verb
             return await RunAsync(invocation, engine, restored.Guest, restored.Restored, cancellationToken).ConfigureAwait(false);
         }
 
-        using var guest = _shape.Create(kvm, parsed);
+        using var guest = _shape.Create(kvm, parsed, invocation.Around);
         return await RunAsync(invocation, engine, guest, null, cancellationToken).ConfigureAwait(false);
     }
 
@@ -103,6 +103,7 @@ internal sealed class RunCommand : Verb
         var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, keep), cancellationToken).ConfigureAwait(false);
         var verdict = guest.Verify();
         report.Stopped(run, end, verdict);
+        await report.CompleteAsync().ConfigureAwait(false);
         return ExitCodeOf(vm, run, end, verdict);
     }
 

@@ -11,6 +11,8 @@ namespace Checkpoint.Cli.Commands;
 /// <summary>Tells what a run does, for a person or for a program.</summary>
 internal sealed class RunReport(Invocation invocation, string vm)
 {
+    private readonly LineQueue _lines = new(invocation.Around.Out, invocation.Time);
+
     private const string Columns = "    number      pause       park    capture    durable      state     memory  pruned";
 
     /// <summary>The guest runs.</summary>
@@ -23,16 +25,16 @@ internal sealed class RunReport(Invocation invocation, string vm)
         {
             var line = new StartedLine(
                 vm, MachineChoice.Kvm, "x64", kind, options.Vcpus, (long)options.MemoryBytes, limits.Every.TotalMilliseconds, keep, "full", from, Environment.ProcessId);
-            invocation.WriteJson(line, LineContext.Default.StartedLine);
+            _lines.Add(JsonLine.Of(line, LineContext.Default.StartedLine));
             return;
         }
 
         var what = from is null ? $"a new {kind} guest" : $"the {kind} guest of {from}";
         var kept = keep is null ? "all are kept" : $"the newest {keep} are kept";
-        invocation.WriteText(
+        Say(
             $"Machine '{vm}' runs {what} on KVM: {options.Vcpus} vCPUs, {ByteSize.Format((long)options.MemoryBytes)}. "
             + $"A checkpoint every {Duration.Format(limits.Every)}; {kept}.");
-        invocation.WriteText(Columns);
+        Say(Columns);
     }
 
     /// <summary>A round has ended.</summary>
@@ -63,28 +65,33 @@ internal sealed class RunReport(Invocation invocation, string vm)
             var reason = end.ToString().ToLowerInvariant();
             var line = new StoppedLine(
                 vm, reason, run.Committed, run.Aborted, run.LastCheckpoint, (long)run.Ran.TotalMilliseconds, pauses, verdict.Ok, verdict.Steps, verdict.Failures);
-            invocation.WriteJson(line, LineContext.Default.StoppedLine);
+            _lines.Add(JsonLine.Of(line, LineContext.Default.StoppedLine));
             return;
         }
 
         var pause = pauses is null ? "" : $" Pause {Duration.FormatUs(pauses.P50)} median, {Duration.FormatUs(pauses.P99)} p99, {Duration.FormatUs(pauses.Max)} longest.";
         var last = run.LastCheckpoint is { } number ? $", the last is {vm}@{number}" : "";
-        invocation.WriteText($"{run.Committed} checkpoints in {Duration.Format(run.Ran)}{last}; {run.Aborted} aborted.{pause}");
-        invocation.WriteText(verdict.Ok
+        Say($"{run.Committed} checkpoints in {Duration.Format(run.Ran)}{last}; {run.Aborted} aborted.{pause}");
+        Say(verdict.Ok
             ? "The guest is consistent."
             : $"The guest is NOT consistent: {verdict.Failures.Count} findings.");
     }
+
+    /// <summary>Returns when everything is written.</summary>
+    public Task CompleteAsync() => _lines.CompleteAsync();
+
+    private void Say(string text) => _lines.Add(text + "\n");
 
     private void Committed(CheckpointOutcome.Committed outcome)
     {
         var line = CommittedLine.Of(vm, outcome.Checkpoint, outcome.Durable, outcome.Pruned);
         if (invocation.IsJson)
         {
-            invocation.WriteJson(line, LineContext.Default.CommittedLine);
+            _lines.Add(JsonLine.Of(line, LineContext.Default.CommittedLine));
             return;
         }
 
-        invocation.WriteText(
+        Say(
             $"{line.Checkpoint,10} {Duration.FormatUs(line.PauseUs),10} {Duration.FormatUs(line.ParkUs),10} {Duration.FormatUs(line.CaptureUs),10} "
             + $"{Duration.FormatUs(line.DurableUs),10} {ByteSize.Format(line.StateBytes),10} {ByteSize.Format(line.SegmentBytes),10} {line.Pruned.Count,7}");
     }
@@ -94,10 +101,10 @@ internal sealed class RunReport(Invocation invocation, string vm)
         if (invocation.IsJson)
         {
             var register = abort.Register is { } id ? X64Fields.NameOf(id) : null;
-            invocation.WriteJson(new AbortedLine(vm, abort.Reason, abort.Participant, register, abort.Errno), LineContext.Default.AbortedLine);
+            _lines.Add(JsonLine.Of(new AbortedLine(vm, abort.Reason, abort.Participant, register, abort.Errno), LineContext.Default.AbortedLine));
             return;
         }
 
-        invocation.WriteText($"   aborted {abort.Participant} {abort.Reason}");
+        Say($"   aborted {abort.Participant} {abort.Reason}");
     }
 }

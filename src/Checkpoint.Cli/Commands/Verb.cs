@@ -11,8 +11,14 @@ internal abstract class Verb : Command
     /// <param name="global">The options of every command.</param>
     /// <param name="around">What the command finds around it.</param>
     protected Verb(string name, string description, string example, GlobalOptions global, Surroundings around)
-        : base(name, $"{description}\n\nExample: {example}") =>
+        : base(name, description)
+    {
+        Example = example;
         SetAction((parsed, cancellationToken) => ExecuteAsync(new Invocation(parsed, global, around), cancellationToken));
+    }
+
+    /// <summary>A line that can be typed as it stands.</summary>
+    public string Example { get; }
 
     /// <summary>Does it.</summary>
     /// <returns>See <see cref="ExitCode"/>.</returns>

@@ -11,12 +11,14 @@ namespace Checkpoint.Cli.Machines;
 internal sealed class GuestShape
 {
     private const int DefaultVcpus = 2;
-    private const ulong PageBytes = 4096;
+
+    // The guest's memory, and the copy of it that each checkpoint is written from.
+    private const ulong CopiesOfMemory = 2;
 
     public Option<int?> Vcpus { get; } = TypedOptions.Number(
         "--vcpus", $"How many vCPUs, 1 to {GuestOptions.MaxVcpus}; {DefaultVcpus} unless said otherwise", 1, GuestOptions.MaxVcpus);
 
-    public Option<ulong?> Memory { get; } = TypedOptions.Size(
+    public Option<ulong?> Memory { get; } = TypedOptions.MemorySize(
         "--memory", "Guest memory, whole pages of 4096 bytes, such as 64MiB; 8MiB unless said otherwise");
 
     public Option<string> Guest { get; } = TypedOptions.Choice(
@@ -24,11 +26,6 @@ internal sealed class GuestShape
 
     public void AddTo(Command command)
     {
-        Memory.Validators.Add(result =>
-        {
-            if (result.GetValueOrDefault<ulong?>() is { } bytes && (bytes == 0 || bytes % PageBytes != 0))
-                result.AddError($"--memory: {bytes} bytes are not whole pages; write a multiple of {PageBytes} bytes, such as 64MiB");
-        });
         command.Options.Add(Vcpus);
         command.Options.Add(Memory);
         command.Options.Add(Guest);
@@ -40,8 +37,8 @@ internal sealed class GuestShape
     public GuestKind KindOf(ParseResult parsed) => parsed.GetValue(Guest) == "counter" ? GuestKind.Counter : GuestKind.Ledger;
 
     /// <summary>What was asked for, with the defaults for the rest and a seed of its own.</summary>
-    /// <exception cref="CommandException">The guest does not fit.</exception>
-    public GuestOptions OptionsOf(ParseResult parsed)
+    /// <exception cref="CommandException">The guest does not fit into its memory, or its memory not into this host's.</exception>
+    public GuestOptions OptionsOf(ParseResult parsed, Surroundings around)
     {
         var options = new GuestOptions
         {
@@ -53,19 +50,25 @@ internal sealed class GuestShape
         {
             // Laying the guest out finds what does not fit, before anything is opened.
             GuestProgram.Create(KindOf(parsed), options);
-            return options;
         }
         catch (ArgumentOutOfRangeException exception)
         {
             throw CommandException.Usage($"--memory: {WithoutParameter(exception)}");
         }
+
+        // Without this the kernel would end this process, or another one, when the memory is used up.
+        return options.MemoryBytes <= (ulong)around.MemoryBytes / CopiesOfMemory
+            ? options
+            : throw CommandException.Failed(
+                $"--memory: the guest's {ByteSize.Format((long)options.MemoryBytes)} and the copy that a checkpoint takes do not fit into the "
+                + $"{ByteSize.Format(around.MemoryBytes)} of this host");
     }
 
     /// <summary>Builds the machine.</summary>
     /// <exception cref="CommandException">This kernel has a lower limit.</exception>
-    public GuestMachine Create(IKvm kvm, ParseResult parsed)
+    public GuestMachine Create(IKvm kvm, ParseResult parsed, Surroundings around)
     {
-        var options = OptionsOf(parsed);
+        var options = OptionsOf(parsed, around);
         var most = kvm.CheckExtension(KvmCapability.MaxVcpus);
         if (most > 0 && options.Vcpus > most)
             throw CommandException.Failed($"--vcpus: KVM of this host gives a machine at most {most} vCPUs, not {options.Vcpus}");

@@ -24,7 +24,7 @@ internal sealed class RestoredGuest : IDisposable
     public static async Task<RestoredGuest> RestoreAsync(
         CheckpointEngine engine, IKvm kvm, CheckpointReference reference, ClockPolicy clock, CancellationToken cancellationToken)
     {
-        var restored = await engine.RestoreAsync(kvm, reference, clock, cancellationToken).ConfigureAwait(false);
+        var restored = await engine.RestoreAsync(kvm, reference, clock, cancellationToken: cancellationToken).ConfigureAwait(false);
         try
         {
             if (!restored.Document.Devices.Any(device => device.Name == GuestMachine.DeviceName))

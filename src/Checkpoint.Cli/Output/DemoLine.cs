@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Checkpoint.Cli.Output;
 
 /// <summary>What the demonstration has shown.</summary>
@@ -21,5 +23,6 @@ internal sealed record DemoLine(
     IReadOnlyList<ulong> StepsNow,
     IReadOnlyList<string> Failures)
 {
-    public string Event => "demo";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "demo";
 }

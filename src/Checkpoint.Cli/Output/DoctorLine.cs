@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Checkpoint.Cli.Output;
 
 /// <summary>What this host offers.</summary>
@@ -14,5 +16,6 @@ internal sealed record DoctorLine(
     int Cpus,
     string Version)
 {
-    public string Event => "doctor";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "doctor";
 }

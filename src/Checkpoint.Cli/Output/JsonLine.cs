@@ -10,7 +10,10 @@ internal static class JsonLine
     public static void Write<T>(TextWriter writer, T line, JsonTypeInfo<T> type)
     {
         // One call for text and line end: a process that is killed in between would leave a line without an end.
-        writer.Write(JsonSerializer.Serialize(line, type) + "\n");
+        writer.Write(Of(line, type));
         writer.Flush();
     }
+
+    /// <summary>The line with its end.</summary>
+    public static string Of<T>(T line, JsonTypeInfo<T> type) => JsonSerializer.Serialize(line, type) + "\n";
 }

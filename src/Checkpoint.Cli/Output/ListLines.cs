@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Checkpoint.Cli.Output;
 
 /// <summary>One machine of the store.</summary>
@@ -15,7 +17,8 @@ internal sealed record MachineLine(
     IReadOnlyList<long> Pinned,
     string? Damaged)
 {
-    public string Event => "machine";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "machine";
 }
 
 /// <summary>One checkpoint of a machine.</summary>
@@ -36,5 +39,6 @@ internal sealed record CheckpointLine(
     long MemoryBytes,
     long DirtyPages)
 {
-    public string Event => "checkpoint";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "checkpoint";
 }

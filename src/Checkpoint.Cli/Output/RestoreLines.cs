@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Checkpoint.Kvm.Machines;
 using ErrorNumber = Checkpoint.Kvm.Device.Errno;
 
@@ -6,7 +7,8 @@ namespace Checkpoint.Cli.Output;
 /// <summary>A checkpoint was brought back and its vCPUs were told to run.</summary>
 internal sealed record RestoredLine(string Vm, long Checkpoint, string Id, int Vcpus, long MemoryBytes, long RestoreUs, long FirstRunUs)
 {
-    public string Event => "restored";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "restored";
 }
 
 /// <summary>What became of the guest.</summary>
@@ -21,13 +23,15 @@ internal sealed record GuestLine(
     bool Recorded,
     IReadOnlyList<string> Failures)
 {
-    public string Event => "guest";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "guest";
 }
 
 /// <summary>Whether this host could restore a checkpoint.</summary>
 internal sealed record CheckLine(string Vm, long Checkpoint, int Vcpus, bool Ok, IReadOnlyList<RefusedLine> Refused)
 {
-    public string Event => "check";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "check";
 }
 
 /// <summary>One register that this host does not take as the checkpoint holds it.</summary>

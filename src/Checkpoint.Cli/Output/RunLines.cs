@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Checkpoint.Protocol.Events;
 
 namespace Checkpoint.Cli.Output;
@@ -6,7 +7,8 @@ namespace Checkpoint.Cli.Output;
 internal sealed record StartedLine(
     string Vm, string Machine, string Arch, string Guest, int Vcpus, long MemoryBytes, double EveryMs, int? Keep, string Mode, string? From, int Pid)
 {
-    public string Event => "started";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "started";
 }
 
 /// <summary>A checkpoint is durable.</summary>
@@ -28,7 +30,8 @@ internal sealed record CommittedLine(
     string Batching,
     IReadOnlyList<long> Pruned)
 {
-    public string Event => "committed";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "committed";
 
     public static CommittedLine Of(string vm, MachineEvent.CheckpointCommitted committed, TimeSpan durable, IReadOnlyList<long> pruned) => new(
         vm,
@@ -52,7 +55,8 @@ internal sealed record CommittedLine(
 /// <summary>A round ended without a checkpoint; the guest runs on.</summary>
 internal sealed record AbortedLine(string Vm, string Reason, string? Participant, string? Register, int? Errno)
 {
-    public string Event => "aborted";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "aborted";
 }
 
 /// <summary>The pauses of a run, in microseconds.</summary>
@@ -71,5 +75,6 @@ internal sealed record StoppedLine(
     IReadOnlyList<ulong> Steps,
     IReadOnlyList<string> Failures)
 {
-    public string Event => "stopped";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "stopped";
 }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Checkpoint.Cli.Output;
 
 /// <summary>Everything that is stored of one checkpoint, its registers and its memory excepted.</summary>
@@ -29,7 +31,8 @@ internal sealed record ShowLine(
     IReadOnlyList<ShownDevice> Devices,
     ShownGuest? Guest)
 {
-    public string Event => "show";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "show";
 }
 
 /// <summary>How the machine is built again.</summary>
@@ -68,5 +71,6 @@ internal sealed record ShownStep(int Vcpu, string Rip, bool InLoop, ulong? NRegi
 /// <summary>The registers of one vCPU, or of the VM where the vCPU is null.</summary>
 internal sealed record RegistersLine(string Vm, long Checkpoint, int? Vcpu, IReadOnlyDictionary<string, string> Registers)
 {
-    public string Event => "registers";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "registers";
 }

@@ -1,9 +1,12 @@
+using System.Text.Json.Serialization;
+
 namespace Checkpoint.Cli.Output;
 
 /// <summary>What a verification has read and found.</summary>
 internal sealed record VerifyLine(long Checkpoints, long Segments, IReadOnlyList<DamagedLine> Damaged)
 {
-    public string Event => "verified";
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "verified";
 }
 
 /// <summary>One damaged part.</summary>

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Checkpoint.Protocol.History;
+using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Cli.Parsing;
 
@@ -22,15 +23,18 @@ internal static class TypedOptions
         }),
     };
 
-    public static Option<ulong?> Size(string name, string description) => new(name)
+    /// <summary>A size in whole pages.</summary>
+    public static Option<ulong?> MemorySize(string name, string description) => new(name)
     {
         Description = description,
         HelpName = "SIZE",
         CustomParser = Parser<ulong?>(name, static (string text, out ulong? value, out string? reason) =>
         {
             var isRead = ByteSize.TryParse(text, out var bytes, out reason);
-            value = isRead ? bytes : null;
-            return isRead;
+            if (isRead && (bytes == 0 || bytes % MemoryRegion.PageBytes != 0))
+                reason = $"'{text}' is not possible: write a multiple of {MemoryRegion.PageBytes} bytes, such as 64MiB";
+            value = reason is null ? bytes : null;
+            return reason is null;
         }),
     };
 
@@ -93,8 +97,15 @@ internal static class TypedOptions
         return option;
     }
 
-    private static bool ReadReference(string text, out CheckpointReference? value, out string? reason) =>
-        CheckpointReference.TryParse(text, out value, out reason);
+    private static bool ReadReference(string text, out CheckpointReference? value, out string? reason)
+    {
+        if (CheckpointReference.TryParse(text, out value, out reason))
+            return true;
+        // What is no option of the command is taken for its argument.
+        if (text.StartsWith('-'))
+            reason = $"'{text}' is no option of this command";
+        return false;
+    }
 
     private static Func<ArgumentResult, T?> Parser<T>(string name, Reader<T> read) => result =>
     {

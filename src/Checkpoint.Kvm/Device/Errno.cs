@@ -26,6 +26,9 @@ public static class Errno
     /// <summary>The list is longer than the room for it, or than the limit.</summary>
     public const int E2BIG = 7;
 
+    /// <summary>Not ready to run: an arm64 vCPU before KVM_ARM_VCPU_INIT.</summary>
+    public const int ENOEXEC = 8;
+
     /// <summary>Not an open file.</summary>
     public const int EBADF = 9;
 
@@ -43,6 +46,9 @@ public static class Errno
 
     /// <summary>In use, or too late to change.</summary>
     public const int EBUSY = 16;
+
+    /// <summary>It is there already.</summary>
+    public const int EEXIST = 17;
 
     /// <summary>No such device.</summary>
     public const int ENODEV = 19;

@@ -1,36 +1,14 @@
 namespace Checkpoint.Kvm.Guests;
 
 /// <summary>The guest <see cref="GuestKind.Counter"/>; counter.S says what its registers are.</summary>
-internal sealed class CounterProgram : GuestProgram
+internal sealed class CounterProgram : X64GuestProgram
 {
-    private const ulong DefaultExitEverySteps = 1UL << 19;
-    private const ulong DefaultWriteEverySteps = 1UL << 15;
-    private const int DefaultWorkingPages = 256;
-
     private static readonly StepFunction _step = StepFunction.Guest;
 
-    public CounterProgram(GuestOptions options)
-        : base(options)
-    {
-        ExitEvery = Interval(options.ExitEverySteps ?? DefaultExitEverySteps, nameof(options.ExitEverySteps));
-        WriteEvery = Interval(
-            options.WriteEverySteps ?? Math.Min(DefaultWriteEverySteps, ExitEvery), nameof(options.WriteEverySteps));
-        if (WriteEvery > ExitEvery)
-        {
-            throw new ArgumentOutOfRangeException(
-                nameof(options), WriteEvery, $"Pages are written at least as often as the port is read: {ExitEvery} steps.");
-        }
+    private readonly CounterShape _shape;
 
-        var vcpus = (ulong)options.Vcpus;
-        RequireMemory(FirstFreePage + (vcpus * (ulong)Math.Max(1, options.WorkingPages ?? 1) * PageBytes));
-        var room = (Math.Min(options.MemoryBytes, HighestAddress) - FirstFreePage) / PageBytes / vcpus;
-        WorkingPages = (ulong)(options.WorkingPages ?? (int)Math.Min(DefaultWorkingPages, room));
-        if (WorkingPages == 0 || WorkingPages > room)
-        {
-            throw new ArgumentOutOfRangeException(
-                nameof(options), WorkingPages, $"A vCPU of this guest has room for 1 to {room} working pages.");
-        }
-    }
+    public CounterProgram(GuestOptions options)
+        : base(options) => _shape = CounterShape.Of(this);
 
     public override GuestKind Kind => GuestKind.Counter;
 
@@ -38,13 +16,13 @@ internal sealed class CounterProgram : GuestProgram
 
     public override ulong LoopEnd => CodeAddress + CounterCode.LoopEnd;
 
-    public override ulong UsedMemoryBytes => FirstFreePage + ((ulong)Options.Vcpus * WorkingPages * PageBytes);
+    public override ulong UsedMemoryBytes => WorkingArea(Options.Vcpus);
 
-    internal ulong ExitEvery { get; }
+    internal ulong ExitEvery => _shape.ExitEvery;
 
-    internal ulong WriteEvery { get; }
+    internal ulong WriteEvery => _shape.WriteEvery;
 
-    internal ulong WorkingPages { get; }
+    internal ulong WorkingPages => _shape.WorkingPages;
 
     private protected override ReadOnlySpan<byte> Code => CounterCode.Bytes;
 
@@ -192,24 +170,6 @@ internal sealed class CounterProgram : GuestProgram
             Writes(CounterCode.PageAdvanced) % WorkingPages * PageBytes,
             general.R11);
 
-        var writes = Writes(CounterCode.PageWritten);
-        var wrong = 0UL;
-        string? first = null;
-        for (var index = 0UL; index < WorkingPages; index++)
-        {
-            var latest = writes > index ? writes - ((writes - 1 - index) % WorkingPages) : 0;
-            var address = WorkingArea(findings.Vcpu) + (index * PageBytes);
-            var found = Word(read, address);
-            if (found != latest * WriteEvery)
-            {
-                wrong++;
-                first ??= $"first at 0x{address:x}: expected 0x{latest * WriteEvery:x}, found 0x{found:x}";
-            }
-        }
-
-        if (first is not null)
-        {
-            findings.Add($"{wrong} of {WorkingPages} working pages wrong, {first}");
-        }
+        _shape.CheckPages(findings, read, WorkingArea(findings.Vcpu), Writes(CounterCode.PageWritten));
     }
 }

@@ -1,6 +1,6 @@
 namespace Checkpoint.Kvm.Guests;
 
-/// <summary>The tiny x86-64 guests that the demo and the tests run.</summary>
+/// <summary>The tiny guests that the demo and the tests run.</summary>
 public enum GuestKind
 {
     /// <summary>Every vCPU counts on its own, in every kind of register and in memory.</summary>

@@ -1,3 +1,5 @@
+using Checkpoint.Protocol.State;
+
 namespace Checkpoint.Kvm.Guests;
 
 /// <summary>The shape of one guest. A guest restored from a checkpoint is verified with the options it was made with.</summary>
@@ -8,6 +10,9 @@ public sealed record GuestOptions
 
     /// <summary>The most vCPUs a guest is laid out for.</summary>
     public const int MaxVcpus = 64;
+
+    /// <summary>Which processor the guest's code is for.</summary>
+    public MachineArchitecture Architecture { get; init; } = MachineArchitecture.X64;
 
     /// <summary>How many vCPUs there are: 1 to 64.</summary>
     public required int Vcpus { get; init; }
@@ -20,11 +25,11 @@ public sealed record GuestOptions
 
     /// <summary>
     /// Whether the counter carries n in all 256 bits of ymm15. It needs AVX2 in the guest's CPUID and XCR0 = 7; without
-    /// it, n is in xmm15 and SSE2 is enough.
+    /// it, n is in xmm15 and SSE2 is enough. On arm64 it means nothing.
     /// </summary>
     public bool UseYmm { get; init; }
 
-    /// <summary>Steps between two reads of the sequence port, a power of two; null for the guest's own choice.</summary>
+    /// <summary>Steps between two reads of the sequence device, a power of two; null for the guest's own choice.</summary>
     public ulong? ExitEverySteps { get; init; }
 
     /// <summary>

@@ -1,14 +1,17 @@
 using System.Buffers.Binary;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Guests;
 
 /// <summary>
 /// One guest of a given shape: what its memory and registers are at the start, and whether a later state of it is
-/// consistent. Bytes and numbers only; the caller owns the machine.
+/// consistent. The caller owns the machine.
 /// </summary>
 /// <remarks>
-/// Memory from guest physical address 0, mapped to itself: the task state segment, the code, the page tables, one page for each
-/// vCPU, then the counter's working areas or the ledger's slots. Nothing else is written, by the host or the guest.
+/// Memory from guest physical address 0, mapped to itself: the first page is the architecture's, then the code, the page
+/// tables, one page for each vCPU, then the counter's working areas or the ledger's slots. Nothing else is written, by the
+/// host or the guest.
 /// </remarks>
 public abstract class GuestProgram
 {
@@ -16,15 +19,6 @@ public abstract class GuestProgram
     internal const ulong TablesAddress = 0x2000;
 
     private protected const ulong PageBytes = PageTables.PageBytes;
-    private protected const ulong InitialRflags = 0x2; // No interrupts; IN and OUT are allowed by the task state segment.
-
-    // A memory slot that goes on beyond 3 GiB lies under the interrupt chips' own pages there.
-    private protected const ulong HighestAddress = 3UL << 30;
-
-    private const ulong ArithmeticFlags = 0x8d5;
-    private const ulong ResumeFlag = 0x1_0000;
-
-    private readonly PageTables _tables;
 
     private protected GuestProgram(GuestOptions options)
     {
@@ -35,12 +29,12 @@ public abstract class GuestProgram
         }
 
         Options = options;
-        _tables = new PageTables(TablesAddress, options.MemoryBytes);
     }
 
     /// <summary>The shape this guest was made with.</summary>
     public GuestOptions Options { get; }
 
+    /// <summary>Which guest it is.</summary>
     public abstract GuestKind Kind { get; }
 
     /// <summary>The address of the first instruction, where every vCPU starts.</summary>
@@ -59,84 +53,95 @@ public abstract class GuestProgram
     public abstract ulong UsedMemoryBytes { get; }
 
     /// <summary>The vCPUs' own pages begin here.</summary>
-    internal ulong OwnPages => _tables.End;
+    internal abstract ulong OwnPages { get; }
 
-    private protected ulong FirstFreePage => OwnPages + ((ulong)Options.Vcpus * PageBytes);
+    /// <summary>Memory that the guest uses ends here at the latest.</summary>
+    internal abstract ulong HighestAddress { get; }
+
+    internal ulong FirstFreePage => OwnPages + ((ulong)Options.Vcpus * PageBytes);
 
     private protected abstract ReadOnlySpan<byte> Code { get; }
 
-    public static GuestProgram Create(GuestKind kind, GuestOptions options) => kind switch
+    /// <summary>Makes a guest for the architecture of its options.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such guest, or it can't have this shape.</exception>
+    public static GuestProgram Create(GuestKind kind, GuestOptions options) => (options.Architecture, kind) switch
     {
-        GuestKind.Counter => new CounterProgram(options),
-        GuestKind.Ledger => new LedgerProgram(options),
-        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "There is no such guest."),
+        (MachineArchitecture.X64, GuestKind.Counter) => new CounterProgram(options),
+        (MachineArchitecture.X64, GuestKind.Ledger) => new LedgerProgram(options),
+        (MachineArchitecture.Arm64, GuestKind.Counter) => new Arm64CounterProgram(options),
+        (MachineArchitecture.Arm64, GuestKind.Ledger) => new Arm64LedgerProgram(options),
+        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, $"There is no such guest for {options.Architecture}."),
     };
 
     /// <summary>Writes what memory holds at the start, page by page or less. The rest of memory must be zero.</summary>
     public void Load(Action<ulong, ReadOnlyMemory<byte>> write)
     {
-        TaskState.Load(write);
+        LoadSystem(write);
         write(CodeAddress, Code.ToArray());
-        _tables.Load(write);
         LoadData(write);
-    }
-
-    /// <summary>The registers a vCPU starts with.</summary>
-    public GuestEntry Entry(int vcpu)
-    {
-        ArgumentOutOfRangeException.ThrowIfNegative(vcpu);
-        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(vcpu, Options.Vcpus);
-        return new GuestEntry { General = EntryRegisters(vcpu), Cr3 = _tables.Start, Avx = NeedsAvx };
     }
 
     /// <summary>
     /// Says whether memory, registers and device are of one moment. The vCPUs may have stopped at any instruction, with
-    /// port IO completed.
+    /// IO completed.
     /// </summary>
-    public GuestVerdict Verify(
-        ReadGuestMemory read, IReadOnlyList<GuestRegisters> vcpus, SequenceDevice device)
-    {
-        if (vcpus.Count != Options.Vcpus || device.VcpuCount != Options.Vcpus)
-        {
-            throw new ArgumentException(
-                $"The guest has {Options.Vcpus} vCPUs; registers are of {vcpus.Count}, the device is of {device.VcpuCount}.",
-                nameof(vcpus));
-        }
+    /// <param name="read">Reads the memory.</param>
+    /// <param name="vcpus">The vCPUs' states, in the machine's order.</param>
+    /// <param name="device">The guest's device.</param>
+    /// <exception cref="InvalidDataException">A vCPU's state has no general registers.</exception>
+    public abstract GuestVerdict Verify(ReadGuestMemory read, IReadOnlyList<StateList> vcpus, SequenceDevice device);
 
-        return VerifyAll(read, vcpus, device);
-    }
+    /// <summary>Sets the registers that a vCPU starts with.</summary>
+    internal abstract void Enter(IVcpu vcpu, int index);
 
     internal ulong OwnPage(int vcpu) => OwnPages + ((ulong)vcpu * PageBytes);
 
-    private protected virtual bool NeedsAvx => false;
+    internal void RequireMemory(ulong neededBytes)
+    {
+        if (Options.MemoryBytes < neededBytes)
+        {
+            throw new ArgumentOutOfRangeException(
+                nameof(neededBytes),
+                Options.MemoryBytes,
+                $"The guest {Kind} with {Options.Vcpus} vCPUs needs {neededBytes} bytes of memory.");
+        }
+    }
+
+    /// <summary>Writes what the architecture needs: page tables and the like.</summary>
+    private protected abstract void LoadSystem(Action<ulong, ReadOnlyMemory<byte>> write);
 
     private protected abstract void LoadData(Action<ulong, ReadOnlyMemory<byte>> write);
 
-    private protected abstract GeneralRegisters EntryRegisters(int vcpu);
+    private protected void RequireVcpu(int vcpu)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(vcpu);
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual(vcpu, Options.Vcpus);
+    }
 
-    private protected abstract GuestVerdict VerifyAll(
-        ReadGuestMemory read, IReadOnlyList<GuestRegisters> vcpus, SequenceDevice device);
+    private protected void RequireAll(int registers, SequenceDevice device)
+    {
+        if (registers != Options.Vcpus || device.VcpuCount != Options.Vcpus)
+        {
+            throw new ArgumentException(
+                $"The guest has {Options.Vcpus} vCPUs; registers are of {registers}, the device is of {device.VcpuCount}.",
+                nameof(registers));
+        }
+    }
 
     /// <summary>
-    /// Checks that the vCPU is in its code and has not stopped, and that RFLAGS has only ever changed by arithmetic.
-    /// False if it is not in the loop or before it, where the rules of a step would mean nothing.
+    /// Checks that the vCPU is in its code and has not stopped. False if it is not in the loop or before it, where the rules
+    /// of a step would mean nothing.
     /// </summary>
-    private protected bool CheckPlace(Findings findings, GeneralRegisters registers, ReadGuestMemory read, ulong errorOffset)
+    private protected bool CheckPlace(Findings findings, string register, ulong place, ReadGuestMemory read, ulong errorOffset)
     {
-        findings.Equal(
-            "rflags without the arithmetic flags",
-            InitialRflags,
-            registers.Rflags & ~(ArithmeticFlags | ResumeFlag));
-
-        if (registers.Rip < CodeStart || registers.Rip >= CodeStart + (ulong)Code.Length)
+        if (place < CodeStart || place >= CodeStart + (ulong)Code.Length)
         {
             findings.Add(
-                $"rip expected in the code from 0x{CodeStart:x} to 0x{CodeStart + (ulong)Code.Length:x}, "
-                + $"found 0x{registers.Rip:x}");
+                $"{register} expected in the code from 0x{CodeStart:x} to 0x{CodeStart + (ulong)Code.Length:x}, found 0x{place:x}");
             return false;
         }
 
-        if (registers.Rip >= LoopEnd)
+        if (place >= LoopEnd)
         {
             var page = OwnPage(findings.Vcpu);
             findings.Add(
@@ -148,7 +153,7 @@ public abstract class GuestProgram
         return true;
     }
 
-    private protected static ulong Word(ReadGuestMemory read, ulong address)
+    internal static ulong Word(ReadGuestMemory read, ulong address)
     {
         Span<byte> word = stackalloc byte[sizeof(ulong)];
         read(address, word);
@@ -164,22 +169,5 @@ public abstract class GuestProgram
         }
 
         return bytes;
-    }
-
-    /// <summary>Checks a step interval: the guest tests it with one AND, so it must be a power of two.</summary>
-    private protected static ulong Interval(ulong steps, string name) =>
-        ulong.IsPow2(steps)
-            ? steps
-            : throw new ArgumentOutOfRangeException(name, steps, "Steps between two events must be a power of two.");
-
-    private protected void RequireMemory(ulong neededBytes)
-    {
-        if (Options.MemoryBytes < neededBytes)
-        {
-            throw new ArgumentOutOfRangeException(
-                nameof(neededBytes),
-                Options.MemoryBytes,
-                $"The guest {Kind} with {Options.Vcpus} vCPUs needs {neededBytes} bytes of memory.");
-        }
     }
 }

@@ -1,28 +1,14 @@
-using System.Numerics;
-
 namespace Checkpoint.Kvm.Guests;
 
 /// <summary>The guest <see cref="GuestKind.Ledger"/>; ledger.S says what its registers are.</summary>
-internal sealed class LedgerProgram : GuestProgram
+internal sealed class LedgerProgram : X64GuestProgram
 {
-    private const ulong DefaultExitEverySteps = 1UL << 14;
-    private const int SharedPages = 16; // Copied one after another, which a torn copy must not survive.
-    private const int SlotsPerVcpu = 8;
-    private const int TokensPerVcpu = 4;
-    private const int FurtherTokens = 3;
-    private const int CacheLineShift = 6; // A slot has a cache line to itself.
-    private const int PageShift = 12;
-
     private static readonly StepFunction _random = StepFunction.Guest;
 
+    private readonly LedgerShape _shape;
+
     public LedgerProgram(GuestOptions options)
-        : base(options)
-    {
-        ExitEvery = Interval(options.ExitEverySteps ?? DefaultExitEverySteps, nameof(options.ExitEverySteps));
-        SlotCount = Math.Max(SharedPages, (int)BitOperations.RoundUpToPowerOf2((uint)(SlotsPerVcpu * options.Vcpus)));
-        TokenCount = (TokensPerVcpu * options.Vcpus) + FurtherTokens;
-        RequireMemory(UsedMemoryBytes);
-    }
+        : base(options) => _shape = LedgerShape.Of(this);
 
     public override GuestKind Kind => GuestKind.Ledger;
 
@@ -30,20 +16,17 @@ internal sealed class LedgerProgram : GuestProgram
 
     public override ulong LoopEnd => CodeAddress + LedgerCode.LoopEnd;
 
-    public override ulong UsedMemoryBytes => FirstFreePage + (SharedPages * PageBytes);
+    public override ulong UsedMemoryBytes => FirstFreePage + LedgerShape.SharedBytes;
 
-    internal ulong ExitEvery { get; }
+    internal ulong ExitEvery => _shape.ExitEvery;
 
-    internal int SlotCount { get; }
+    internal int SlotCount => _shape.SlotCount;
 
-    internal int TokenCount { get; }
+    internal int TokenCount => _shape.TokenCount;
 
     private protected override ReadOnlySpan<byte> Code => LedgerCode.Bytes;
 
-    /// <summary>Neighbouring slots are on different pages.</summary>
-    internal ulong SlotAddress(int slot) => FirstFreePage
-        + ((ulong)(slot % SharedPages) << PageShift)
-        + ((ulong)(slot / SharedPages) << CacheLineShift);
+    internal ulong SlotAddress(int slot) => FirstFreePage + LedgerShape.SlotOffset(slot);
 
     private protected override void LoadData(Action<ulong, ReadOnlyMemory<byte>> write)
     {
@@ -52,10 +35,7 @@ internal sealed class LedgerProgram : GuestProgram
             write(OwnPage(vcpu) + LedgerCode.PageOfMultiplier, Words(_random.Multiplier, _random.Increment));
         }
 
-        for (var number = 1; number <= TokenCount; number++)
-        {
-            write(SlotAddress(number - 1), Words(LedgerToken.Identity(Options.Seed, number)));
-        }
+        _shape.LoadTokens(Options.Seed, FirstFreePage, write);
     }
 
     private protected override GeneralRegisters EntryRegisters(int vcpu) => new()
@@ -63,7 +43,7 @@ internal sealed class LedgerProgram : GuestProgram
         R8 = _random.Start(Options.Seed, vcpu),
         Rdi = OwnPage(vcpu),
         R9 = FirstFreePage,
-        R10 = SlotAddress(SlotCount - 1) - FirstFreePage, // The last slot has every bit that a slot can have.
+        R10 = _shape.SlotMask,
         R11 = ExitEvery - 1,
         Rip = CodeAddress,
         Rflags = InitialRflags,
@@ -143,12 +123,7 @@ internal sealed class LedgerProgram : GuestProgram
 
     private void CountTokens(LedgerCensus census, ReadGuestMemory read, IReadOnlyList<GuestRegisters> vcpus)
     {
-        for (var slot = 0; slot < SlotCount; slot++)
-        {
-            var address = SlotAddress(slot);
-            census.Count(Word(read, address), $"slot {slot} at 0x{address:x}");
-        }
-
+        _shape.CountSlots(census, read, FirstFreePage);
         for (var vcpu = 0; vcpu < vcpus.Count; vcpu++)
         {
             var general = vcpus[vcpu].General;

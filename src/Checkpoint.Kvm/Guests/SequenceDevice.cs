@@ -18,6 +18,9 @@ public sealed class SequenceDevice
     /// <summary>OUT, 4 bytes: how many numbers the vCPU has got.</summary>
     public const ushort ReportPort = (ushort)CounterCode.ReportPort;
 
+    /// <summary>Where the device's registers lie on arm64, in memory without a slot: at 0 for loads, at 4 for stores, of 4 bytes each.</summary>
+    public const ulong Address = 511UL << 30;
+
     /// <summary>A report comes after this many numbers.</summary>
     public const int ReportEvery = (int)CounterCode.ReportEvery;
 
@@ -36,6 +39,14 @@ public sealed class SequenceDevice
     public int VcpuCount => _vcpus.Length;
 
     public SequenceCounters this[int vcpu] => _vcpus[vcpu];
+
+    /// <summary>The port whose place an address takes; null where the device has no register.</summary>
+    public static ushort? PortAt(ulong guestAddress) => guestAddress switch
+    {
+        Address + Arm64CounterCode.SequenceOffset => SequencePort,
+        Address + Arm64CounterCode.ReportOffset => ReportPort,
+        _ => null,
+    };
 
     /// <summary>Answers an IN. False if the port or the width is not this device's.</summary>
     public bool TryRead(int vcpu, ushort port, Span<byte> data)

@@ -9,6 +9,12 @@ namespace Checkpoint.Kvm.Guests;
 [StructLayout(LayoutKind.Auto)]
 internal readonly record struct StepFunction(ulong Multiplier, ulong Increment)
 {
+    /// <summary>Checks a step interval: the guest tests it with one AND, so it must be a power of two.</summary>
+    public static ulong Interval(ulong steps, string name) =>
+        ulong.IsPow2(steps)
+            ? steps
+            : throw new ArgumentOutOfRangeException(name, steps, "Steps between two events must be a power of two.");
+
     /// <summary>
     /// The function of both guests. Multiplier = 5 modulo 8 and an odd increment give the full period of 2^64, so a
     /// value of x belongs to one n alone.

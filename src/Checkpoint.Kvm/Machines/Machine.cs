@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Machines;
@@ -36,8 +37,10 @@ public abstract class Machine : IDisposable
     /// <param name="clock">What the guest's clock does with the time in between.</param>
     /// <param name="takenAt">When the checkpoint was taken.</param>
     /// <param name="now">The time of the restore, by the same wall clock.</param>
-    /// <returns>Every register that was refused or read back otherwise; empty when the machine is exactly the checkpoint's.</returns>
-    public abstract IReadOnlyList<RegisterRefusal> Restore(StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now);
+    /// <param name="policy">What is asked of each register; <see cref="RegisterPolicy.Strict"/> where none is given.</param>
+    /// <returns>Every register that was refused or read back otherwise, and those that the policy let differ.</returns>
+    public abstract RestoreReport Restore(
+        StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null);
 
     /// <inheritdoc/>
     public void Dispose()

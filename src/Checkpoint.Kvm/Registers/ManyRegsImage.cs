@@ -22,6 +22,8 @@ internal sealed class ManyRegsImage : RegisterImage
 
     public override RegisterBatching Batching => RegisterBatching.ManyRegs;
 
+    private protected override string SetRequest => "KVM_SET_MANY_REGS";
+
     public override Span<byte> ValueOf(int index) => _all.ValueOf(index);
 
     public override void Read(IVcpu vcpu)

@@ -20,6 +20,8 @@ internal sealed class MsrsImage : RegisterImage
 
     public override RegisterBatching Batching => RegisterBatching.Msrs;
 
+    private protected override string SetRequest => "KVM_SET_MSRS";
+
     public override Span<byte> ValueOf(int index) => Value(_calls[index / MaxPerCall], index % MaxPerCall);
 
     public override void Read(IVcpu vcpu)

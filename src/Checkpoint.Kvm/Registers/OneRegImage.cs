@@ -9,6 +9,8 @@ internal sealed class OneRegImage(ulong[] ids) : RegisterImage(ids)
 
     public override RegisterBatching Batching => RegisterBatching.OneReg;
 
+    private protected override string SetRequest => "KVM_SET_ONE_REG";
+
     public override Span<byte> ValueOf(int index) => _values.ValueOf(index);
 
     public override void Read(IVcpu vcpu)

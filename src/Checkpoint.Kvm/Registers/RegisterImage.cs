@@ -43,6 +43,20 @@ public abstract class RegisterImage
     /// <returns>Those that were refused, in order.</returns>
     public abstract IReadOnlyList<RefusedRegister> Write(IVcpu vcpu);
 
+    /// <summary>Writes all registers in order, on a vCPU where all must be taken.</summary>
+    /// <exception cref="KvmException">One was refused; the exception names the first.</exception>
+    public void WriteAll(IVcpu vcpu)
+    {
+        if (Write(vcpu) is [var first, ..] refused)
+        {
+            throw new KvmException(
+                SetRequest, first.Errno, vcpu.Index, RegisterNames.Describe(Ids[first.Index]), $"{Ids.Count - refused.Count} of {Ids.Count} written");
+        }
+    }
+
+    /// <summary>The kernel's name of the call that writes.</summary>
+    private protected abstract string SetRequest { get; }
+
     private protected KvmException CouldNotRead(string request, int errno, IVcpu vcpu, int index) =>
         new(request, errno, vcpu.Index, RegisterNames.Describe(Ids[index]), $"{index} of {Ids.Count} read");
 }

@@ -20,8 +20,22 @@ public static class X64Fields
             ? fields.Where(field => field.Offset + field.Size <= size)
             : [new RegisterField(NameOf(id), id, 0, size)];
 
-    /// <summary>The name of a whole item: <c>REGS</c>, <c>IA32_EFER</c>, or its id where it has none.</summary>
-    public static string NameOf(ulong id) => id switch
+    /// <summary>The registers of all groups.</summary>
+    internal static IEnumerable<RegisterField> All => s_byGroup.Values.SelectMany(fields => fields);
+
+    /// <summary>The ids of the groups that have a name.</summary>
+    internal static IReadOnlyList<ulong> Groups { get; } =
+    [
+        StateIds.X64MpState, StateIds.X64Regs, StateIds.X64Sregs, StateIds.X64Sregs2, StateIds.X64Xsave, StateIds.X64Xcrs,
+        StateIds.X64DebugRegs, StateIds.X64Lapic, StateIds.X64TscKhz, StateIds.X64VcpuEvents, StateIds.X64NestedState,
+        StateIds.X64Pit2, StateIds.X64Clock, StateIds.X64PicMaster, StateIds.X64PicSlave, StateIds.X64Ioapic,
+    ];
+
+    /// <summary>The name of a whole item, see <see cref="RegisterNames.NameOf"/>.</summary>
+    public static string NameOf(ulong id) => RegisterNames.NameOf(id);
+
+    /// <summary>The name of a group: <c>REGS</c>, <c>XSAVE</c>; null for an id that is none of these.</summary>
+    internal static string? GroupName(ulong id) => id switch
     {
         StateIds.X64MpState => "MP_STATE",
         StateIds.X64Regs => "REGS",
@@ -39,8 +53,7 @@ public static class X64Fields
         StateIds.X64PicMaster => "PIC0",
         StateIds.X64PicSlave => "PIC1",
         StateIds.X64Ioapic => "IOAPIC",
-        _ when (id & StateIds.X64MsrMask) == StateIds.X64MsrBase => X64MsrNames.NameOf((uint)id),
-        _ => string.Create(CultureInfo.InvariantCulture, $"0x{id:x16}"),
+        _ => null,
     };
 
     /// <summary>The name of the register at one byte of an item; the item's own name where no field covers it.</summary>

@@ -13,7 +13,7 @@ public static class X64MsrNames
     {
         [0x10] = "IA32_TSC", [0x1b] = "IA32_APIC_BASE", [0x3a] = "IA32_FEATURE_CONTROL", [0x3b] = "IA32_TSC_ADJUST",
         [0x48] = "IA32_SPEC_CTRL", [0x49] = "IA32_PRED_CMD", [0x8b] = "IA32_BIOS_SIGN_ID", [0x9e] = "IA32_SMBASE",
-        [0xc0] = "IA32_PERFCTR0", [0xe1] = "IA32_UMWAIT_CONTROL", [0xe7] = "IA32_MPERF", [0xe8] = "IA32_APERF",
+        [0xe1] = "IA32_UMWAIT_CONTROL", [0xe7] = "IA32_MPERF", [0xe8] = "IA32_APERF",
         [0xfe] = "IA32_MTRRCAP", [0x10a] = "IA32_ARCH_CAPABILITIES", [0x122] = "IA32_TSX_CTRL", [0x140] = "MISC_FEATURES_ENABLES",
         [0x174] = "IA32_SYSENTER_CS", [0x175] = "IA32_SYSENTER_ESP", [0x176] = "IA32_SYSENTER_EIP",
         [0x179] = "IA32_MCG_CAP", [0x17a] = "IA32_MCG_STATUS", [0x17b] = "IA32_MCG_CTL",
@@ -46,13 +46,29 @@ public static class X64MsrNames
         [0xc0000302] = "AMD64_PERF_CNTR_GLOBAL_STATUS_CLR",
     }.ToFrozenDictionary();
 
+    // What has a name by its range, each range from its first MSR to its last.
+    private static readonly (uint First, uint Last)[] s_ranges =
+    [
+        (0xc1, 0xc8), (0x186, 0x18d), (0x200, 0x21f), (0x269, 0x26f), (0x309, 0x30c), (0x400, 0x47f), (0x4c1, 0x4c8),
+        (0xc0010000, 0xc0010007), (0xc0010200, 0xc001020b),
+    ];
+
+    private static readonly FrozenDictionary<string, uint> s_indices = Named().ToFrozenDictionary(NameOf, StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>The MSRs that have a name.</summary>
+    internal static IEnumerable<uint> Named() =>
+        s_names.Keys.Concat(s_ranges.SelectMany(range => Enumerable.Range(0, (int)(range.Last - range.First) + 1).Select(i => range.First + (uint)i))).Distinct();
+
+    /// <summary>The number behind a name; upper and lower case are the same.</summary>
+    internal static bool TryGetIndex(string name, out uint index) => s_indices.TryGetValue(name, out index);
+
     /// <summary>The name of an MSR; for one without a name in this table its ranges' name, or <c>MSR 0x…</c>.</summary>
     /// <param name="index">The number that RDMSR takes in ECX.</param>
     public static string NameOf(uint index) => s_names.TryGetValue(index, out var name) ? name : NameInRange(index);
 
     private static string NameInRange(uint index) => index switch
     {
-        >= 0xc0 and <= 0xc7 => Numbered("IA32_PERFCTR", index - 0xc0),
+        >= 0xc1 and <= 0xc8 => Numbered("IA32_PERFCTR", index - 0xc1),
         >= 0x186 and <= 0x18d => Numbered("IA32_PERFEVTSEL", index - 0x186),
         >= 0x200 and <= 0x21f => Numbered((index & 1) == 0 ? "IA32_MTRR_PHYSBASE" : "IA32_MTRR_PHYSMASK", (index - 0x200) / 2),
         >= 0x269 and <= 0x26f => string.Create(CultureInfo.InvariantCulture, $"IA32_MTRR_FIX4K_{0xc8000 + ((index - 0x269) * 0x8000):X5}"),

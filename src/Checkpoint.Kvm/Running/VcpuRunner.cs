@@ -100,6 +100,8 @@ public sealed class VcpuRunner
     /// <returns>False when the runner has ended.</returns>
     public bool Step()
     {
+        if (_state == State.Ended)
+            return false;
         if (_hasCommand)
             Answer();
         if (_state == State.Running && !_hasCommand)
@@ -218,34 +220,53 @@ public sealed class VcpuRunner
 
     private void EnterGuest()
     {
+        VcpuExit exit;
         try
         {
-            var exit = _vcpu.Run();
-            _hasPendingIo = exit.Reason is VcpuExitReason.Io or VcpuExitReason.Mmio;
-            switch (exit.Reason)
-            {
-                case VcpuExitReason.Interrupted:
-                    break;
-                case VcpuExitReason.Shutdown:
-                    End("shut down: the guest raised a triple fault", null);
-                    break;
-                case VcpuExitReason.InternalError:
-                    End(string.Create(CultureInfo.InvariantCulture, $"stopped: KVM_EXIT_INTERNAL_ERROR, suberror {exit.Detail}"), null);
-                    break;
-                case VcpuExitReason.FailEntry:
-                    End(string.Create(CultureInfo.InvariantCulture, $"stopped: KVM_EXIT_FAIL_ENTRY, reason 0x{exit.Detail:x}"), null);
-                    break;
-                default:
-                    if (_exits.Handle(Index, exit) == ExitAction.Stop)
-                        End("was stopped by its exit handler", null);
-                    break;
-            }
+            exit = _vcpu.Run();
         }
         catch (Exception failure)
         {
-            var place = failure is KvmException ? "could not run" : "was ended by its exit handler";
-            End($"{place}: {failure.Message}", failure);
+            End($"could not run: {failure.Message}", failure);
+            return;
         }
+
+        // Whatever the handler answers (the data of an IN, the result of a hypercall) reaches the guest at the next entry.
+        _hasPendingIo = exit.Reason != VcpuExitReason.Interrupted;
+        switch (exit.Reason)
+        {
+            case VcpuExitReason.Interrupted:
+                break;
+            case VcpuExitReason.Shutdown:
+                End("shut down: the guest raised a triple fault", null);
+                break;
+            case VcpuExitReason.InternalError:
+                End(string.Create(CultureInfo.InvariantCulture, $"stopped: KVM_EXIT_INTERNAL_ERROR, suberror {exit.Detail}"), null);
+                break;
+            case VcpuExitReason.FailEntry:
+                End(string.Create(CultureInfo.InvariantCulture, $"stopped: KVM_EXIT_FAIL_ENTRY, reason 0x{exit.Detail:x}"), null);
+                break;
+            default:
+                HandleExit(exit);
+                break;
+        }
+    }
+
+    private void HandleExit(in VcpuExit exit)
+    {
+        ExitAction action;
+        try
+        {
+            action = _exits.Handle(Index, exit);
+        }
+        catch (Exception failure)
+        {
+            End($"was ended by its exit handler: {failure.Message}", failure);
+            return;
+        }
+
+        if (action == ExitAction.Stop)
+            End("was stopped by its exit handler", null);
     }
 
     private void End(string reason, Exception? failure)

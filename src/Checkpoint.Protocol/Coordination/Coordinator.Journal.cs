@@ -10,8 +10,6 @@ public sealed partial class Coordinator
 {
     private void OnStored(StoredParts parts, in Moment now, List<CoordinatorEffect> effects)
     {
-        if (Phase != RoundPhase.Storing)
-            throw new UnreachableException($"Parts were stored in phase {Phase}.");
         _round!.Parts = parts;
         _round.Stored = now;
         CommitIfComplete(now, effects);
@@ -24,6 +22,12 @@ public sealed partial class Coordinator
             return;
         if (round.AllResumed == default)
             round.AllResumed = now;
+        if (round.Abort is not null)
+        {
+            AppendAbort(effects);
+            return;
+        }
+
         if (round.Parts is not { } parts)
             return;
 
@@ -57,10 +61,8 @@ public sealed partial class Coordinator
 
     private void OnNotStored(string reason, in Moment now, List<CoordinatorEffect> effects)
     {
-        if (Phase != RoundPhase.Storing)
-            throw new UnreachableException($"Parts were not stored in phase {Phase}.");
         _round!.Abort = new MachineEvent.CheckpointAborted(reason, null, null, null) { At = now.Wall };
-        AppendAbort(effects);
+        CommitIfComplete(now, effects);
     }
 
     private void AppendAbort(List<CoordinatorEffect> effects)
@@ -87,8 +89,14 @@ public sealed partial class Coordinator
             case CoordinatorInput.RecordRestore record:
                 AppendOrReply(record, false, record.Restored with { Continues = false }, [record.Restored.FromNumber], effects);
                 break;
+            case CoordinatorInput.BeginCheckpoint begin:
+                Begin(begin, now, effects);
+                break;
+            case CoordinatorInput.Prune { Keep: < 1 } prune:
+                Refuse(prune, new Refusal.NothingWouldBeKept(prune.Keep), effects);
+                break;
             case CoordinatorInput.Prune prune:
-                var pruned = Retention.Select(History.Live, History.Pinned, prune.Keep);
+                var pruned = Retention.Select(History, prune.Keep);
                 AppendOrReply(prune, pruned.IsEmpty, new MachineEvent.CheckpointPruned(pruned) { At = now.Wall }, pruned, effects);
                 break;
             default:
@@ -132,6 +140,7 @@ public sealed partial class Coordinator
                 break;
             case AppendResult.Unknown:
                 // Only the stream can tell whether it was written; until then this coordinator decides nothing.
+                _pending = _pending! with { Intended = ((AppendResult.Unknown)result).Intended };
                 Phase = RoundPhase.Recovering;
                 effects.Add(new CoordinatorEffect.Recover());
                 break;
@@ -144,17 +153,11 @@ public sealed partial class Coordinator
     {
         var pending = _pending!;
         if (history.Head == History.Head)
-        {
             FinishWithoutWriting(pending, "the journal lost the write", now, effects);
-        }
-        else if (history.Head.SequenceNumber == History.Head.SequenceNumber + pending.Events.Length && IsOurs(pending, history))
-        {
+        else if (history.Head == pending.Intended)
             Finish(pending, history, now, effects);
-        }
         else
-        {
-            Fence(effects);
-        }
+            Fence(effects); // The stream goes on otherwise: the end's digest covers everything before it.
     }
 
     private MachineHistory Fold(ImmutableArray<MachineEvent> events, JournalHead end)
@@ -165,10 +168,6 @@ public sealed partial class Coordinator
             history = history.Evolve(@event, new JournalHead(history.Head.SequenceNumber + 1, Digest.Zero));
         return history with { Head = end };
     }
-
-    private static bool IsOurs(PendingAppend pending, MachineHistory history) =>
-        pending.Events[0] is not MachineEvent.CheckpointCommitted committed
-        || (history.Live.TryGetValue(committed.Number, out var live) && live.Id == committed.Id);
 
     private void Finish(PendingAppend pending, MachineHistory history, in Moment now, List<CoordinatorEffect> effects)
     {
@@ -232,5 +231,9 @@ public sealed partial class Coordinator
         CoordinatorReply Reply,
         ImmutableArray<MachineEvent> Events,
         ImmutableArray<long> Pruned,
-        RoundId? StateOf);
+        RoundId? StateOf)
+    {
+        /// <summary>The stream's end if it was written; known where the append's end is not.</summary>
+        public JournalHead? Intended { get; init; }
+    }
 }

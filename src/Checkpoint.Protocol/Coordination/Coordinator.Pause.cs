@@ -11,10 +11,17 @@ public sealed partial class Coordinator
     {
         if (Phase is not (RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices))
             return; // The round has been given up meanwhile, and this one has been told to run.
-        if (_round!.MarkParked(participant))
-            _round.Awaited--;
+        if (_round!.HasParked(participant))
+            return;
+        if (_participants[participant].Kind != ParkedIn(Phase))
+            throw new UnreachableException($"{_participants[participant].Name} parked in phase {Phase} without being told to.");
+        _round.MarkParked(participant);
+        _round.Awaited--;
         ContinuePark(now, effects);
     }
+
+    private static ParticipantKind ParkedIn(RoundPhase phase) =>
+        phase == RoundPhase.ParkingVcpus ? ParticipantKind.Vcpu : ParticipantKind.Device;
 
     private void ContinuePark(in Moment now, List<CoordinatorEffect> effects)
     {
@@ -38,10 +45,10 @@ public sealed partial class Coordinator
 
     private void OnCaptured(int participant, in Moment now, List<CoordinatorEffect> effects)
     {
-        if (Phase == RoundPhase.Aborting)
-            return;
-        if (Phase != RoundPhase.Capturing && !_round!.HasCaptured(participant))
-            throw new UnreachableException($"{_participants[participant].Name} was captured in phase {Phase}.");
+        if (Phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices)
+            throw new UnreachableException($"{_participants[participant].Name} was captured in phase {Phase}, before all were parked.");
+        if (Phase != RoundPhase.Capturing)
+            return; // The round has been given up without it.
         if (!_round!.MarkCaptured(participant) || --_round.Awaited > 0)
             return;
 
@@ -55,32 +62,45 @@ public sealed partial class Coordinator
 
     private void OnResumed(int participant, in Moment now, List<CoordinatorEffect> effects)
     {
-        if (Phase is not (RoundPhase.ResumingDevices or RoundPhase.Storing or RoundPhase.Aborting))
+        if (Phase is not (RoundPhase.ResumingDevices or RoundPhase.ResumingVcpus or RoundPhase.Storing or RoundPhase.Aborting))
             return;
+        if (Phase == RoundPhase.ResumingDevices && _participants[participant].Kind == ParticipantKind.Vcpu)
+            throw new UnreachableException($"{_participants[participant].Name} runs in phase {Phase} without being told to.");
         var isAwaited = IsAwaitedToResume(participant);
-        if (_round!.MarkResumed(participant) && isAwaited)
+        _round!.MarkResumed(participant);
+        if (isAwaited)
             _round.Awaited--;
         ContinueResume(now, effects);
     }
 
     private void ContinueResume(in Moment now, List<CoordinatorEffect> effects)
     {
-        if (Phase == RoundPhase.ResumingDevices && _round!.Awaited == 0)
+        if (Phase == RoundPhase.ResumingDevices && _round!.Awaited <= 0)
             ResumeVcpus(now, effects);
-        if (Phase == RoundPhase.Storing && _round!.Awaited <= 0)
+        if (Phase == RoundPhase.ResumingVcpus && _round!.Awaited <= 0)
+            Store(now, effects);
+        else if (Phase == RoundPhase.Storing && _round!.Awaited <= 0)
             CommitIfComplete(now, effects);
-        if (Phase == RoundPhase.Aborting && _round!.Awaited <= 0)
+        else if (Phase == RoundPhase.Aborting && _round!.Awaited <= 0)
             AppendAbort(effects);
     }
 
     private void ResumeVcpus(in Moment now, List<CoordinatorEffect> effects)
     {
-        Enter(RoundPhase.Storing, ParticipantKind.Vcpu);
+        Enter(RoundPhase.ResumingVcpus, ParticipantKind.Vcpu);
         Tell(ParticipantKind.Vcpu, _round!.Resume, effects);
         _round.AllToldToRun = now;
+        effects.Add(_round.StoreAnyway);
         effects.Add(_round.VcpusMustResume);
-        // All have been told to run, so the disk may begin; the commit waits until all do run, which is when the pause ends.
-        effects.Add(new CoordinatorEffect.StoreParts(_round.Id, History.HighestNumber + 1, _round.Request.Id, History.Current));
+        ContinueResume(now, effects);
+    }
+
+    private void Store(in Moment now, List<CoordinatorEffect> effects)
+    {
+        Phase = RoundPhase.Storing;
+        if (_round!.Awaited <= 0)
+            _round.AllResumed = now;
+        effects.Add(_round.Store);
     }
 
     private void OnFailed(int participant, ParticipantFailure failure, in Moment now, List<CoordinatorEffect> effects)
@@ -90,7 +110,7 @@ public sealed partial class Coordinator
             case RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing:
                 Abort(failure, _participants[participant].Name, now, effects);
                 break;
-            case RoundPhase.ResumingDevices or RoundPhase.Storing or RoundPhase.Aborting:
+            case RoundPhase.ResumingDevices or RoundPhase.ResumingVcpus or RoundPhase.Storing or RoundPhase.Aborting:
                 // Its state was captured with the others' before it failed: that moment is consistent, so the round goes on
                 // without its word.
                 if (IsAwaitedToResume(participant))
@@ -104,7 +124,7 @@ public sealed partial class Coordinator
     private bool IsAwaitedToResume(int participant) => !_round!.HasResumed(participant) && _participants[participant].Kind switch
     {
         ParticipantKind.Vcpu => Phase != RoundPhase.ResumingDevices,
-        ParticipantKind.Device => Phase != RoundPhase.Storing,
+        ParticipantKind.Device => Phase is RoundPhase.ResumingDevices or RoundPhase.Aborting,
         _ => false,
     };
 
@@ -113,20 +133,22 @@ public sealed partial class Coordinator
         switch (phase)
         {
             case RoundPhase.ParkingVcpus when Phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices:
-                var kind = Phase == RoundPhase.ParkingVcpus ? ParticipantKind.Vcpu : ParticipantKind.Device;
-                var late = _participants.First(p => p.Kind == kind && !_round!.HasParked(p.Index));
+                var late = _participants.First(p => p.Kind == ParkedIn(Phase) && !_round!.HasParked(p.Index));
                 Abort(new ParticipantFailure($"did not park within {Milliseconds(_options.ParkDeadline)} ms"), late.Name, now, effects);
                 break;
             case RoundPhase.Capturing when Phase == RoundPhase.Capturing:
                 var stuck = _participants.First(p => !_round!.HasCaptured(p.Index));
-                Abort(new ParticipantFailure($"was not captured within {Milliseconds(_options.CaptureDeadline)} ms"), stuck.Name, now, effects);
+                Abort(new ParticipantFailure($"was not captured within {Milliseconds(_options.ParkDeadline + _options.CaptureDeadline)} ms of the round's beginning"), stuck.Name, now, effects);
                 break;
             case RoundPhase.ResumingDevices when Phase == RoundPhase.ResumingDevices:
                 ResumeVcpus(now, effects); // A device that hangs must not keep the guest.
                 break;
-            case RoundPhase.Storing when Phase == RoundPhase.Storing && _round!.Awaited > 0:
-                _round.Awaited = 0; // It was captured at a consistent moment with the others: the checkpoint is good without its word.
-                CommitIfComplete(now, effects);
+            case RoundPhase.ResumingVcpus when Phase == RoundPhase.ResumingVcpus:
+                Store(now, effects);
+                break;
+            case RoundPhase.Storing when Phase is RoundPhase.ResumingVcpus or RoundPhase.Storing && _round!.Awaited > 0:
+                _round!.Awaited = 0; // It was captured at a consistent moment with the others: the checkpoint is good without its word.
+                ContinueResume(now, effects);
                 break;
             case RoundPhase.Aborting when Phase == RoundPhase.Aborting:
                 AppendAbort(effects);
@@ -145,10 +167,15 @@ public sealed partial class Coordinator
         {
             foreach (var each in _participants)
             {
-                // Devices are told to park only after the vCPUs; one that was not told is still running.
-                var told = kind == ParticipantKind.Vcpu || _round.HasParked(each.Index) || _devicesToldToPark;
-                if (each.Kind != kind || !told || IsGone(each))
+                if (each.Kind != kind)
                     continue;
+                // Devices are told to park only after the vCPUs: before that they all run, and nobody waits for them.
+                if (_gone[each.Index] is not null || (kind == ParticipantKind.Device && !_devicesToldToPark))
+                {
+                    _round.MarkResumed(each.Index);
+                    continue;
+                }
+
                 effects.Add(_round.Resume[each.Index]);
                 _round.Awaited++;
             }
@@ -165,18 +192,14 @@ public sealed partial class Coordinator
         _round!.Awaited = 0;
         foreach (var participant in _participants)
         {
-            if (participant.Kind == kind && !IsGone(participant))
+            if (participant.Kind != kind)
+                continue;
+            // Nobody waits for one that has ended.
+            if (_gone[participant.Index] is not null)
+                _round.MarkResumed(participant.Index);
+            else
                 _round.Awaited++;
         }
-    }
-
-    // Nobody waits for one that has ended to run again.
-    private bool IsGone(Participant participant)
-    {
-        if (_gone[participant.Index] is null)
-            return false;
-        _round!.MarkResumed(participant.Index);
-        return true;
     }
 
     private void Tell<TEffect>(ParticipantKind kind, ImmutableArray<TEffect> prepared, List<CoordinatorEffect> effects)
@@ -184,7 +207,7 @@ public sealed partial class Coordinator
     {
         foreach (var participant in _participants)
         {
-            if (participant.Kind == kind)
+            if (participant.Kind == kind && _gone[participant.Index] is null)
                 effects.Add(prepared[participant.Index]);
         }
     }

@@ -17,6 +17,9 @@ namespace Checkpoint.Protocol.Coordination;
 ///    │                             ▼                         │              │        ▼
 ///    │                          Aborting ◀───────────────────┴──────────────┘  ResumingDevices
 ///    │                             │ all resumed, deadline                           │ all resumed, deadline
+///    │                             │                                                 ▼
+///    │                             │                                           ResumingVcpus
+///    │                             │                                                 │ all resumed, a moment
 ///    │   Committed, Refused        ▼        PartsStored and all resumed              ▼
 ///    ├───────────────────────  Appending ◀──────────────────────────────────────  Storing
 ///    │                             │  │     or PartsNotStored: the abort
@@ -49,6 +52,8 @@ public sealed partial class Coordinator
         ArgumentNullException.ThrowIfNull(history.Registration);
         for (var i = 0; i < participants.Length; i++)
             ArgumentOutOfRangeException.ThrowIfNotEqual(participants[i].Index, i);
+        if (options.Keep is { } keep)
+            ArgumentOutOfRangeException.ThrowIfLessThan(keep, 1);
         History = history;
         _participants = participants;
         _options = options;
@@ -88,13 +93,13 @@ public sealed partial class Coordinator
             case CoordinatorInput.DeadlineReached deadline when IsCurrent(deadline.Round):
                 OnDeadline(deadline.Phase, now, effects);
                 break;
-            case CoordinatorInput.PartsStored stored when IsCurrent(stored.Round):
+            case CoordinatorInput.PartsStored stored when IsCurrent(stored.Round) && Phase == RoundPhase.Storing:
                 OnStored(stored.Parts, now, effects);
                 break;
-            case CoordinatorInput.PartsNotStored lost when IsCurrent(lost.Round):
+            case CoordinatorInput.PartsNotStored lost when IsCurrent(lost.Round) && Phase == RoundPhase.Storing:
                 OnNotStored(lost.Reason, now, effects);
                 break;
-            case CoordinatorInput.AppendEnded ended when ended.AppendId == _pending?.AppendId:
+            case CoordinatorInput.AppendEnded ended when Phase == RoundPhase.Appending && ended.AppendId == _pending?.AppendId:
                 OnAppendEnded(ended.Result, now, effects);
                 break;
             case CoordinatorInput.Recovered recovered when Phase == RoundPhase.Recovering:
@@ -129,10 +134,12 @@ public sealed partial class Coordinator
         }
         else if (request is CoordinatorInput.BeginCheckpoint begin)
         {
-            if (Phase != RoundPhase.Idle)
+            if (_round is not null)
                 Refuse(request, new Refusal.CheckpointAlreadyRunning(), effects);
-            else
+            else if (Phase == RoundPhase.Idle)
                 Begin(begin, now, effects);
+            else
+                _waiting.Enqueue(request); // Behind the append of a pin or the like, which is no round.
         }
         else if (Phase != RoundPhase.Idle)
         {
@@ -155,7 +162,7 @@ public sealed partial class Coordinator
             }
         }
 
-        _round = new Round(new RoundId(++_lastRound), request, _participants, _options, now);
+        _round = new Round(new RoundId(++_lastRound), request, _participants, History, _options, now);
         // Both deadlines are set now: setting one inside the pause would cost the guests the timer's lock.
         effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.ParkingVcpus, _options.ParkDeadline));
         effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.Capturing, _options.ParkDeadline + _options.CaptureDeadline));

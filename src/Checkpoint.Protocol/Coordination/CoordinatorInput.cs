@@ -102,5 +102,7 @@ public abstract record AppendResult
     public sealed record Refused(string Reason) : AppendResult;
 
     /// <summary>It may have been written or not; only the stream can tell.</summary>
-    public sealed record Unknown(string Reason) : AppendResult;
+    /// <param name="Reason">One line.</param>
+    /// <param name="Intended">The stream's end if it was written.</param>
+    public sealed record Unknown(string Reason, JournalHead Intended) : AppendResult;
 }

@@ -45,6 +45,13 @@ public abstract record Refusal
         public override string Describe() => $"there is no checkpoint {Reference}";
     }
 
+    /// <summary>A prune must keep at least one checkpoint.</summary>
+    public sealed record NothingWouldBeKept(int Keep) : Refusal
+    {
+        /// <inheritdoc/>
+        public override string Describe() => $"at least 1 checkpoint is kept, not {Keep}";
+    }
+
     /// <summary>The journal did not take the event, and certainly has not written it.</summary>
     public sealed record JournalRefused(string Reason) : Refusal
     {

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
 
 namespace Checkpoint.Protocol.Coordination;
 
@@ -11,7 +12,13 @@ internal sealed class Round
 {
     private readonly Reported[] _reported;
 
-    public Round(RoundId id, CoordinatorInput.BeginCheckpoint request, ImmutableArray<Participant> participants, CoordinatorOptions options, Moment now)
+    public Round(
+        RoundId id,
+        CoordinatorInput.BeginCheckpoint request,
+        ImmutableArray<Participant> participants,
+        MachineHistory history,
+        CoordinatorOptions options,
+        Moment now)
     {
         Id = id;
         Request = request;
@@ -20,7 +27,9 @@ internal sealed class Round
         Park = [.. participants.Select(p => new CoordinatorEffect.ParkParticipant(id, p.Index))];
         Capture = [.. participants.Select(p => new CoordinatorEffect.CaptureParticipant(id, p.Index))];
         DevicesMustResume = new CoordinatorEffect.SetDeadline(id, RoundPhase.ResumingDevices, options.ResumeDeadline);
+        StoreAnyway = new CoordinatorEffect.SetDeadline(id, RoundPhase.ResumingVcpus, options.StoreGrace);
         VcpusMustResume = new CoordinatorEffect.SetDeadline(id, RoundPhase.Storing, options.ResumeDeadline);
+        Store = new CoordinatorEffect.StoreParts(id, history.HighestNumber + 1, request.Id, history.Current);
         Resume = [.. participants.Select(p => new CoordinatorEffect.ResumeParticipant(id, p.Index))];
     }
 
@@ -60,7 +69,11 @@ internal sealed class Round
 
     public CoordinatorEffect.SetDeadline DevicesMustResume { get; }
 
+    public CoordinatorEffect.SetDeadline StoreAnyway { get; }
+
     public CoordinatorEffect.SetDeadline VcpusMustResume { get; }
+
+    public CoordinatorEffect.StoreParts Store { get; }
 
     /// <summary>How many reports the current phase still waits for.</summary>
     public int Awaited { get; set; }

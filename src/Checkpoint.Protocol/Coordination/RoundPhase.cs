@@ -18,7 +18,10 @@ public enum RoundPhase
     /// <summary>All are captured: devices have been told to run.</summary>
     ResumingDevices,
 
-    /// <summary>Devices run, vCPUs have been told to run; parts are being made durable.</summary>
+    /// <summary>Devices run, vCPUs have been told to run; storing waits a moment for them.</summary>
+    ResumingVcpus,
+
+    /// <summary>Parts are being made durable; in a machine with many vCPUs some may still wait for a processor.</summary>
     Storing,
 
     /// <summary>The round is given up; all have been told to run.</summary>

@@ -62,8 +62,8 @@ public sealed record MachineHistory(
     {
         if (committed.Number != HighestNumber + 1)
             throw new InvalidHistoryException($"event {head.SequenceNumber}: checkpoint {committed.Number} does not follow {HighestNumber}");
-        if (committed is { Mode: CheckpointMode.Incremental, Parent: { } parent } && !Live.ContainsKey(parent))
-            throw new InvalidHistoryException($"event {head.SequenceNumber}: checkpoint {committed.Number} builds on {parent}, which does not exist");
+        if (committed.Mode == CheckpointMode.Incremental && (committed.Parent is not { } parent || !Live.ContainsKey(parent)))
+            throw new InvalidHistoryException($"event {head.SequenceNumber}: checkpoint {committed.Number} builds on {committed.Parent}, which does not exist");
         return this with
         {
             HighestNumber = committed.Number,

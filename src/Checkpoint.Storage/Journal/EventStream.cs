@@ -69,6 +69,14 @@ public static class EventStream
         return history;
     }
 
+    /// <summary>Where a stream that ends at a head would end with these events behind it.</summary>
+    public static JournalHead HeadAfter(JournalHead head, IReadOnlyList<MachineEvent> events)
+    {
+        var encoded = new EncodedEvents();
+        encoded.Encode(head, events);
+        return encoded.Head;
+    }
+
     /// <summary>Stores the history as a snapshot, so that the next recovery is short.</summary>
     /// <exception cref="StoreException">The journal cannot be written. Nothing is lost by that but the time of a recovery.</exception>
     public static Task SaveSnapshotAsync(IJournal journal, string vm, MachineHistory history, CancellationToken cancellationToken = default)

@@ -204,7 +204,7 @@ public sealed class CounterVerificationTests
         Assert.Contains(state.Verify().Failures, failure => failure.StartsWith("vCPU 0: rdi (own page)", StringComparison.Ordinal));
     }
 
-    private static GuestState NewState(bool ymm) => new(GuestProgram.Create(
+    private static GuestState NewState(bool ymm) => new(X64GuestProgram.Create(
         GuestKind.Counter,
         new GuestOptions
         {

@@ -13,7 +13,7 @@ public sealed class GuestProgramTests
     [InlineData(GuestKind.Ledger, 64, 4UL << 30)]
     public void What_is_loaded_lies_apart_and_within_the_memory_in_use(GuestKind kind, int vcpus, ulong memoryBytes)
     {
-        var program = GuestProgram.Create(kind, new GuestOptions { Vcpus = vcpus, MemoryBytes = memoryBytes });
+        var program = X64GuestProgram.Create(kind, new GuestOptions { Vcpus = vcpus, MemoryBytes = memoryBytes });
         List<(ulong Start, ulong End)> ranges = [];
         program.Load((address, bytes) => ranges.Add((address, address + (ulong)bytes.Length)));
 
@@ -33,9 +33,9 @@ public sealed class GuestProgramTests
     public void A_guest_fits_the_pages_it_asks_for_and_refuses_one_page_less(GuestKind kind, int pages)
     {
         var enough = new GuestOptions { Vcpus = 1, MemoryBytes = (ulong)pages * 4096, WorkingPages = 1 };
-        Assert.Equal(enough.MemoryBytes, GuestProgram.Create(kind, enough).UsedMemoryBytes);
+        Assert.Equal(enough.MemoryBytes, X64GuestProgram.Create(kind, enough).UsedMemoryBytes);
         Assert.Throws<ArgumentOutOfRangeException>(
-            () => GuestProgram.Create(kind, enough with { MemoryBytes = enough.MemoryBytes - 4096 }));
+            () => X64GuestProgram.Create(kind, enough with { MemoryBytes = enough.MemoryBytes - 4096 }));
     }
 
     [Fact]
@@ -54,7 +54,7 @@ public sealed class GuestProgramTests
             good with { WorkingPages = 4096 },
         ];
 
-        Assert.All(bad, options => Assert.Throws<ArgumentOutOfRangeException>(() => GuestProgram.Create(GuestKind.Counter, options)));
+        Assert.All(bad, options => Assert.Throws<ArgumentOutOfRangeException>(() => X64GuestProgram.Create(GuestKind.Counter, options)));
     }
 
     [Theory]
@@ -62,7 +62,7 @@ public sealed class GuestProgramTests
     [InlineData(GuestKind.Ledger)]
     public void Vcpus_start_in_64_bit_user_mode_with_port_io_allowed(GuestKind kind)
     {
-        var program = GuestProgram.Create(kind, new GuestOptions { Vcpus = 2 });
+        var program = X64GuestProgram.Create(kind, new GuestOptions { Vcpus = 2 });
         var memory = new byte[program.UsedMemoryBytes];
         program.Load((address, bytes) => bytes.CopyTo(memory.AsMemory((int)address)));
         var entry = program.Entry(1);
@@ -83,8 +83,8 @@ public sealed class GuestProgramTests
     [Fact]
     public void Avx_state_is_on_only_for_the_guest_that_uses_it()
     {
-        var plain = GuestProgram.Create(GuestKind.Counter, new GuestOptions { Vcpus = 1 }).Entry(0);
-        var wide = GuestProgram.Create(GuestKind.Counter, new GuestOptions { Vcpus = 1, UseYmm = true }).Entry(0);
+        var plain = X64GuestProgram.Create(GuestKind.Counter, new GuestOptions { Vcpus = 1 }).Entry(0);
+        var wide = X64GuestProgram.Create(GuestKind.Counter, new GuestOptions { Vcpus = 1, UseYmm = true }).Entry(0);
 
         Assert.Equal((0x620UL, 1UL), (plain.Cr4, plain.Xcr0));
         Assert.Equal((0x40620UL, 7UL), (wide.Cr4, wide.Xcr0));
@@ -93,7 +93,7 @@ public sealed class GuestProgramTests
     [Fact]
     public void Registers_of_another_number_of_vcpus_are_refused()
     {
-        var program = GuestProgram.Create(GuestKind.Ledger, new GuestOptions { Vcpus = 2 });
+        var program = X64GuestProgram.Create(GuestKind.Ledger, new GuestOptions { Vcpus = 2 });
 
         Assert.Throws<ArgumentException>(() => program.Verify((_, _) => { }, [], new SequenceDevice(2)));
     }

@@ -8,7 +8,7 @@ internal sealed class GuestState
 {
     private readonly GuestRegisters[] _vcpus;
 
-    public GuestState(GuestProgram program)
+    public GuestState(X64GuestProgram program)
     {
         Program = program;
         Memory = new byte[program.Options.MemoryBytes];
@@ -21,7 +21,7 @@ internal sealed class GuestState
         ];
     }
 
-    public GuestProgram Program { get; }
+    public X64GuestProgram Program { get; }
 
     public byte[] Memory { get; }
 

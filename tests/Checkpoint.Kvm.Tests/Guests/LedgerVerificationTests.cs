@@ -151,7 +151,7 @@ public sealed class LedgerVerificationTests
         Assert.Equal(program.SlotCount, 1 << System.Numerics.BitOperations.PopCount(entry.R10));
     }
 
-    private static GuestState NewState(int vcpus) => new(GuestProgram.Create(
+    private static GuestState NewState(int vcpus) => new(X64GuestProgram.Create(
         GuestKind.Ledger, new GuestOptions { Vcpus = vcpus, MemoryBytes = 1 << 20, Seed = Seed, ExitEverySteps = 2 }));
 
     private static GuestState StateAfter(int steps)

@@ -1,7 +1,7 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
 using Checkpoint.Kvm.Abi;
 using Checkpoint.Kvm.Interop;
+using Checkpoint.Kvm.Registers;
 
 namespace Checkpoint.Kvm.Device.Linux;
 
@@ -193,7 +193,7 @@ public sealed unsafe class VcpuHandle : IVcpu
         var argument = new kvm_one_reg { id = id, addr = (ulong)value };
         var result = Ioctl.TryPointer(_fd, request, &argument);
         if (result < 0)
-            KvmError.Throw(request.Name, -result, Index, string.Create(CultureInfo.InvariantCulture, $"0x{id:x16}"));
+            KvmError.Throw(request.Name, -result, Index, RegisterNames.Describe(id));
     }
 
     private int MakeManyRegsCall(in KvmRequest request, RegisterBatch batch)

@@ -141,8 +141,10 @@ public sealed class X64Machine : Machine
     public override StateList ToVmStateList() => _vmState.ToStateList();
 
     /// <inheritdoc/>
-    public override IReadOnlyList<RegisterRefusal> Restore(StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now)
+    public override RestoreReport Restore(
+        StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null)
     {
+        var comparison = new StateComparison(policy ?? RegisterPolicy.Strict);
         var refusals = new List<RegisterRefusal>();
 
         // The vCPUs first: the LAPICs must be in place before the IOAPIC sends what it holds pending.
@@ -153,12 +155,12 @@ public sealed class X64Machine : Machine
         for (var i = 0; i < Vcpus.Length; i++)
         {
             Vcpus[i].Capture();
-            X64Comparison.AddDifferences(i, document.Vcpus[i], Vcpus[i].ToStateList(), refusals);
+            comparison.Add(i, document.Vcpus[i], Vcpus[i].ToStateList(), refusals.Where(refusal => refusal.Vcpu == i));
         }
 
         _vmState.Capture();
-        X64Comparison.AddDifferences(null, document.Vm, _vmState.ToStateList(), refusals);
-        return refusals;
+        comparison.Add(null, document.Vm, _vmState.ToStateList(), refusals.Where(refusal => refusal.Vcpu is null));
+        return comparison.Report;
     }
 
     /// <inheritdoc/>

@@ -130,7 +130,17 @@ internal sealed class X64VcpuState : VcpuState
         for (var i = 0; i < ordered.Count; i++)
             ordered[i].Value.Span.CopyTo(image.ValueOf(i));
         foreach (var (index, errno) in image.Write(Vcpu))
-            refusals.Add(new RegisterRefusal(Vcpu.Index, X64Fields.NameOf(ordered[index].Id), ordered[index].Id, ordered[index].Value, default, errno));
+        {
+            if (!Holds(ordered[index]))
+                refusals.Add(new RegisterRefusal(Vcpu.Index, X64Fields.NameOf(ordered[index].Id), ordered[index].Id, ordered[index].Value, default, errno));
+        }
+    }
+
+    // KVM refuses some MSRs whatever the value, even the one that they have: KVM_ASYNC_PF_INT without a local APIC in the kernel.
+    private bool Holds(StateItem wanted)
+    {
+        var alone = RegisterImage.Create(_plan.Batching, [wanted.Id]);
+        return Attempt(() => alone.Read(Vcpu)) == 0 && alone.ValueOf(0).SequenceEqual(wanted.Value.Span);
     }
 
     private static int Attempt(Action call)

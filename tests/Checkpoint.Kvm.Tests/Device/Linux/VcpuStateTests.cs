@@ -123,7 +123,7 @@ public sealed class VcpuStateTests
         Assert.Throws<ArgumentException>(() => guest.Vcpu.GetOneReg(id, new byte[4]));
         var refused = Assert.Throws<KvmException>(() => guest.Vcpu.GetOneReg(id, new byte[8]));
         Assert.Equal("KVM_GET_ONE_REG", refused.Request);
-        Assert.Equal("0x203000024b564d99", refused.Register);
+        Assert.Equal("MSR 0x4b564d99 (0x203000024b564d99)", refused.Register);
         Assert.Equal(0, refused.Vcpu);
     }
 

@@ -1,0 +1,23 @@
+namespace Checkpoint.Kvm.Device.Simulated.Arm64;
+
+/// <summary>What a simulated arm64 processor and its kernel are like.</summary>
+public sealed record SimulatedArm64Options
+{
+    /// <summary>Whether there is a performance monitor (KVM_CAP_ARM_PMU_V3).</summary>
+    public bool Pmu { get; init; } = true;
+
+    /// <summary>Whether there is pointer authentication (KVM_CAP_ARM_PTRAUTH_ADDRESS and KVM_CAP_ARM_PTRAUTH_GENERIC).</summary>
+    public bool PointerAuthentication { get; init; }
+
+    /// <summary>The longest SVE vector in units of 128 bits, 1 to 16; 0 for a processor without SVE.</summary>
+    public int SveVectorLengths { get; init; }
+
+    /// <summary>Whether TCR2_EL1, PIRE0_EL1 and PIR_EL1 are listed, as every kernel did until Linux 6.12.</summary>
+    public bool ListsTranslationExtensions { get; init; } = true;
+
+    /// <summary>Whether there is the second bitmap of vendor services, which came with Linux 6.16.</summary>
+    public bool HasSecondVendorBitmap { get; init; }
+
+    /// <summary>MIDR_EL1: the processor's maker and model, which a vCPU can't change.</summary>
+    public ulong Midr { get; init; } = 0x413f_d0c1;
+}

@@ -1,0 +1,74 @@
+using System.Runtime.InteropServices;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Device.Simulated;
+
+/// <summary>
+/// The memory behind one slot, as words: an aligned word is read and written in one piece, and Interlocked works on it. The
+/// runtime takes large arrays from the operating system as zeros, page by page when they are first touched.
+/// </summary>
+internal sealed class SimulatedSlot
+{
+    private const int WordBytes = sizeof(ulong);
+    private const int PageShift = 12;
+    private const int PagesPerBitmapWord = 64;
+
+    private readonly ulong[] _dirty;
+
+    public SimulatedSlot(MemoryRegion region)
+    {
+        Region = region;
+        Words = new ulong[region.SizeBytes / WordBytes];
+        _dirty = new ulong[((region.SizeBytes >> PageShift) + PagesPerBitmapWord - 1) / PagesPerBitmapWord];
+    }
+
+    public MemoryRegion Region { get; }
+
+    public ulong[] Words { get; }
+
+    /// <summary>Whether KVM_MEM_READONLY keeps the guest from writing here.</summary>
+    public bool IsReadOnly => (Region.Flags & 2) != 0;
+
+    /// <summary>How many words of 64 pages the dirty bitmap has.</summary>
+    public int BitmapWords => _dirty.Length;
+
+    public bool Contains(ulong guestAddress) => guestAddress - Region.GuestAddress < Region.SizeBytes;
+
+    /// <summary>The bytes from an offset to the end of the slot, at most 1 GiB of them.</summary>
+    public Span<byte> From(ulong offset, int length)
+    {
+        var skip = (int)(offset % WordBytes);
+        var words = (skip + length + WordBytes - 1) / WordBytes;
+        return MemoryMarshal.AsBytes(Words.AsSpan((int)(offset / WordBytes), words)).Slice(skip, length);
+    }
+
+    /// <summary>
+    /// Notes a write by the guest, after the write: whoever takes the bit away and then copies the page sees either the new
+    /// content or the bit again. The fence keeps the look at the bit behind the write.
+    /// </summary>
+    public void MarkWritten(int page)
+    {
+        Interlocked.MemoryBarrier();
+        ref var word = ref _dirty[page >> 6];
+        var bit = 1UL << (page & 63);
+        if ((Volatile.Read(ref word) & bit) == 0)
+            Interlocked.Or(ref word, bit);
+    }
+
+    /// <summary>Takes all bits, word by word.</summary>
+    public void TakeDirty(Span<ulong> bitmap)
+    {
+        for (var i = 0; i < _dirty.Length; i++)
+            bitmap[i] = Interlocked.Exchange(ref _dirty[i], 0);
+    }
+
+    /// <summary>Copies all bits.</summary>
+    public void ReadDirty(Span<ulong> bitmap)
+    {
+        for (var i = 0; i < _dirty.Length; i++)
+            bitmap[i] = Volatile.Read(ref _dirty[i]);
+    }
+
+    /// <summary>Takes the bits of one word that are set in a mask.</summary>
+    public void ClearDirty(int word, ulong mask) => Interlocked.And(ref _dirty[word], ~mask);
+}

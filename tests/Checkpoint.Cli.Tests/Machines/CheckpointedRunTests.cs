@@ -1,0 +1,57 @@
+using Checkpoint.Actors;
+using Checkpoint.Cli.Machines;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Linux;
+using Checkpoint.Kvm.Guests;
+using Checkpoint.Kvm.Running;
+
+namespace Checkpoint.Cli.Tests.Machines;
+
+public class CheckpointedRunTests
+{
+    [KvmFact]
+    public async Task A_run_ends_when_a_vcpu_has_ended_and_says_who_and_why()
+    {
+        using var sandbox = new Sandbox();
+        using var kvm = SystemHandle.Open();
+        using var guest = GuestMachine.Create(kvm, GuestKind.Ledger, new GuestOptions { Vcpus = 2 });
+        await using var engine = CheckpointEngine.Open(new(sandbox.StoreUri));
+        await using var machine = await engine.AttachAsync("a", new MachineAttachment(guest.Machine, new Failing(guest)) { Devices = [new GuestDevice(guest)] });
+        var run = new CheckpointedRun(machine, new RunLimits(TimeSpan.FromSeconds(10), null, null), TimeProvider.System, _ => { });
+
+        var end = await run.UntilEndAsync(() => { }, CancellationToken.None).WaitAsync(Sandbox.Patience);
+
+        Assert.Equal(RunEnd.Failed, end);
+        Assert.Contains("vcpu 1", run.LastObstacle, StringComparison.Ordinal);
+        Assert.Contains("the device caught fire", run.LastObstacle, StringComparison.Ordinal);
+    }
+
+    [KvmFact]
+    public async Task A_report_that_cannot_be_made_ends_the_run_with_its_reason()
+    {
+        using var sandbox = new Sandbox();
+        using var kvm = SystemHandle.Open();
+        using var guest = GuestMachine.Create(kvm, GuestKind.Ledger, new GuestOptions { Vcpus = 1 });
+        await using var engine = CheckpointEngine.Open(new(sandbox.StoreUri));
+        await using var machine = await engine.AttachAsync("a", new MachineAttachment(guest.Machine, guest) { Devices = [new GuestDevice(guest)] });
+        var run = new CheckpointedRun(machine, new RunLimits(TimeSpan.FromMilliseconds(10), null, null), TimeProvider.System, _ => throw new IOException("the pipe is gone"));
+
+        await Assert.ThrowsAsync<IOException>(() => run.UntilEndAsync(() => { }, CancellationToken.None).WaitAsync(Sandbox.Patience));
+    }
+
+    [Fact]
+    public void Percentiles_are_pauses_that_were_measured()
+    {
+        var pauses = new PauseStatistics();
+        Assert.Null(pauses.ToLine());
+        for (var i = 1; i <= 200; i++)
+            pauses.Add(i);
+        Assert.Equal((100, 198, 200), (pauses.ToLine()!.P50, pauses.ToLine()!.P99, pauses.ToLine()!.Max));
+    }
+
+    private sealed class Failing(GuestMachine guest) : IExitHandler
+    {
+        public ExitAction Handle(int vcpu, in VcpuExit exit) =>
+            vcpu == 1 ? throw new InvalidOperationException("the device caught fire") : guest.Handle(vcpu, exit);
+    }
+}

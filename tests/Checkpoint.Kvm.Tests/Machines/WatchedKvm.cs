@@ -1,0 +1,213 @@
+using Checkpoint.Kvm.Device;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Tests.Machines;
+
+/// <summary>A kernel seen from the seam: a test hears of every call before it is made, may refuse it by throwing, and knows what is still open.</summary>
+internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
+{
+    private readonly List<string> _open = [];
+
+    /// <summary>The VMs, memories and vCPUs that nobody has disposed of.</summary>
+    public IReadOnlyList<string> Open => _open;
+
+    /// <summary>The MSRs that vCPUs were told to set, in order, whichever call carried them.</summary>
+    public List<uint> MsrsSet { get; } = [];
+
+    public int ApiVersion => inner.ApiVersion;
+
+    public int CheckExtension(uint capability) => Watch("KVM_CHECK_EXTENSION", () => inner.CheckExtension(capability));
+
+    public ReadOnlyMemory<byte> GetSupportedCpuid() => inner.GetSupportedCpuid();
+
+    public uint[] GetMsrIndexList() => Watch("KVM_GET_MSR_INDEX_LIST", inner.GetMsrIndexList);
+
+    public IVm CreateVm(ulong type = 0) => Watch("KVM_CREATE_VM", () => new Vm(this, inner.CreateVm(type)));
+
+    public void Dispose() => inner.Dispose();
+
+    private T Watch<T>(string call, Func<T> make)
+    {
+        onCall(call);
+        return make();
+    }
+
+    private void Watch(string call, Action make)
+    {
+        onCall(call);
+        make();
+    }
+
+    private sealed class Vm : IVm
+    {
+        private readonly WatchedKvm _kvm;
+        private readonly IVm _vm;
+
+        public Vm(WatchedKvm kvm, IVm vm)
+        {
+            _kvm = kvm;
+            _vm = vm;
+            kvm._open.Add("vm");
+        }
+
+        public int CheckExtension(uint capability) => _kvm.Watch("KVM_CHECK_EXTENSION", () => _vm.CheckExtension(capability));
+
+        public void EnableCapability(EnabledCapability capability) => _kvm.Watch("KVM_ENABLE_CAP", () => _vm.EnableCapability(capability));
+
+        public IGuestMemory CreateMemory(IReadOnlyList<MemoryRegion> regions) =>
+            _kvm.Watch("KVM_SET_USER_MEMORY_REGION", () => new Memory(_kvm, _vm.CreateMemory(regions)));
+
+        public void SetTssAddress(ulong guestAddress) => _kvm.Watch("KVM_SET_TSS_ADDR", () => _vm.SetTssAddress(guestAddress));
+
+        public void SetIdentityMapAddress(ulong guestAddress) => _kvm.Watch("KVM_SET_IDENTITY_MAP_ADDR", () => _vm.SetIdentityMapAddress(guestAddress));
+
+        public void CreateIrqchip() => _kvm.Watch("KVM_CREATE_IRQCHIP", _vm.CreateIrqchip);
+
+        public void CreatePit() => _kvm.Watch("KVM_CREATE_PIT2", _vm.CreatePit);
+
+        public void SetGsiRouting(ReadOnlySpan<byte> entries)
+        {
+            _kvm.Watch("KVM_SET_GSI_ROUTING", () => { });
+            _vm.SetGsiRouting(entries);
+        }
+
+        public void Get(KvmRequest request, Span<byte> argument)
+        {
+            _kvm.Watch(request.Name, () => { });
+            _vm.Get(request, argument);
+        }
+
+        public void Set(KvmRequest request, ReadOnlySpan<byte> argument)
+        {
+            _kvm.Watch(request.Name, () => { });
+            _vm.Set(request, argument);
+        }
+
+        public IVcpu CreateVcpu(uint id, int index) => _kvm.Watch("KVM_CREATE_VCPU", () => new WatchedVcpu(_kvm, _vm.CreateVcpu(id, index)));
+
+        public void Dispose()
+        {
+            _kvm._open.Remove("vm");
+            _vm.Dispose();
+        }
+    }
+
+    private sealed class Memory : IGuestMemory
+    {
+        private readonly WatchedKvm _kvm;
+        private readonly IGuestMemory _memory;
+
+        public Memory(WatchedKvm kvm, IGuestMemory memory)
+        {
+            _kvm = kvm;
+            _memory = memory;
+            kvm._open.Add("memory");
+        }
+
+        public System.Collections.Immutable.ImmutableArray<MemoryRegion> Regions => _memory.Regions;
+
+        public void Read(ulong guestAddress, Span<byte> destination) => _memory.Read(guestAddress, destination);
+
+        public void Write(ulong guestAddress, ReadOnlySpan<byte> source) => _memory.Write(guestAddress, source);
+
+        public Memory<byte> Window(ulong guestAddress, int length) => _memory.Window(guestAddress, length);
+
+        public void Dispose()
+        {
+            _kvm._open.Remove("memory");
+            _memory.Dispose();
+        }
+    }
+
+    private sealed class WatchedVcpu : IVcpu
+    {
+        private readonly WatchedKvm _kvm;
+        private readonly IVcpu _vcpu;
+
+        public WatchedVcpu(WatchedKvm kvm, IVcpu vcpu)
+        {
+            _kvm = kvm;
+            _vcpu = vcpu;
+            kvm._open.Add($"vCPU {vcpu.Index}");
+        }
+
+        public int Index => _vcpu.Index;
+
+        public bool ImmediateExit
+        {
+            get => _vcpu.ImmediateExit;
+            set => _vcpu.ImmediateExit = value;
+        }
+
+        public int CheckExtension(uint capability) => _kvm.Watch("KVM_CHECK_EXTENSION", () => _vcpu.CheckExtension(capability));
+
+        public void Get(KvmRequest request, Span<byte> argument)
+        {
+            _kvm.Watch(request.Name, () => { });
+            _vcpu.Get(request, argument);
+        }
+
+        public void Set(KvmRequest request, ReadOnlySpan<byte> argument)
+        {
+            _kvm.Watch(request.Name, () => { });
+            _vcpu.Set(request, argument);
+        }
+
+        public long Call(KvmRequest request, ulong argument) => _kvm.Watch(request.Name, () => _vcpu.Call(request, argument));
+
+        public int GetMsrs(Span<byte> msrs)
+        {
+            _kvm.Watch("KVM_GET_MSRS", () => { });
+            return _vcpu.GetMsrs(msrs);
+        }
+
+        public int SetMsrs(ReadOnlySpan<byte> msrs)
+        {
+            _kvm.Watch("KVM_SET_MSRS", () => { });
+            for (var entry = 8; entry < msrs.Length; entry += 16)
+                _kvm.MsrsSet.Add(System.Buffers.Binary.BinaryPrimitives.ReadUInt32LittleEndian(msrs[entry..]));
+            return _vcpu.SetMsrs(msrs);
+        }
+
+        public ReadOnlyMemory<byte> GetCpuid() => _kvm.Watch("KVM_GET_CPUID2", _vcpu.GetCpuid);
+
+        public void SetCpuid(ReadOnlySpan<byte> entries)
+        {
+            _kvm.Watch("KVM_SET_CPUID2", () => { });
+            _vcpu.SetCpuid(entries);
+        }
+
+        public void GetOneReg(ulong id, Span<byte> value)
+        {
+            _kvm.Watch("KVM_GET_ONE_REG", () => { });
+            _vcpu.GetOneReg(id, value);
+        }
+
+        public void SetOneReg(ulong id, ReadOnlySpan<byte> value)
+        {
+            _kvm.Watch("KVM_SET_ONE_REG", () => { });
+            _kvm.MsrsSet.Add((uint)id);
+            _vcpu.SetOneReg(id, value);
+        }
+
+        public ulong[] GetRegList() => _kvm.Watch("KVM_GET_REG_LIST", _vcpu.GetRegList);
+
+        public int GetManyRegs(RegisterBatch batch) => _kvm.Watch("KVM_GET_MANY_REGS", () => _vcpu.GetManyRegs(batch));
+
+        public int SetManyRegs(RegisterBatch batch) => _kvm.Watch("KVM_SET_MANY_REGS", () => _vcpu.SetManyRegs(batch));
+
+        public void BindToCurrentThread() => _vcpu.BindToCurrentThread();
+
+        public void Unbind() => _vcpu.Unbind();
+
+        public VcpuExit Run() => _vcpu.Run();
+
+        public void Kick() => _vcpu.Kick();
+
+        public void Dispose()
+        {
+            _kvm._open.Remove($"vCPU {Index}");
+            _vcpu.Dispose();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+using Checkpoint.Protocol.Coordination;
+using static Checkpoint.Protocol.Coordination.RoundPhase;
+
+namespace Checkpoint.Protocol.Tests.Coordination;
+
+public sealed class PinAndPruneTests : CoordinatorLaws
+{
+    private static readonly Protocol.History.MachineHistory Three = Streams.Of(
+        Streams.Full(1, segment: Streams.Segment("1.seg")), Streams.Full(2, 1), Streams.Full(3, 2, Streams.Segment("3.seg")));
+
+    [Fact]
+    public void A_pin_is_done_when_the_journal_has_it() =>
+        Given(history: Three).Pin(2).Then("append Pinned 2").In(Appending).Appended().Then("reply 1: done [2]").In(Idle)
+            .Unpin(2).Then("append Unpinned 2").Appended().Then("reply 2: done [2]");
+
+    [Fact]
+    public void What_is_so_already_is_done_without_an_event() =>
+        Given(history: Three).Unpin(1).Then("reply 1: done [1]").In(Idle)
+            .Pin(1).Appended().Pin(1).Then("reply 3: done [1]").In(Idle);
+
+    [Fact]
+    public void What_does_not_exist_can_be_neither_pinned_nor_unpinned() =>
+        Given(history: Three).Pin(4).Then("reply 1: refused (there is no checkpoint web@4)")
+            .Unpin(0).Then("reply 2: refused (there is no checkpoint web@0)")
+            .Prune(2).Appended().Pin(1).Then("reply 4: refused (there is no checkpoint web@1)");
+
+    [Fact]
+    public void A_prune_takes_the_oldest_and_deletes_their_segments_after_the_event() =>
+        Given(history: Three).Prune(1).Then("append Pruned 1, 2")
+            .Appended().Then("reply 1: done [1, 2]", "delete 1.seg").In(Idle);
+
+    [Fact]
+    public void A_prune_names_the_state_documents_that_go_with_it()
+    {
+        var vm = Given(history: Three).Prune(1);
+        Assert.Equal([1L, 2L], ((CoordinatorEffect.Append)vm.Effects[0]).DeleteStateOf.AsSpan());
+        Assert.Null(((CoordinatorEffect.Append)vm.Effects[0]).StateOf);
+    }
+
+    [Fact]
+    public void A_prune_that_finds_nothing_is_done_without_an_event() =>
+        Given(history: Three).Prune(3).Then("reply 1: done []").In(Idle);
+
+    [Fact]
+    public void A_prune_that_the_journal_refuses_deletes_nothing() =>
+        Given(history: Three).Prune(1).AppendEnds(new AppendResult.Refused("disk full"))
+            .Then("reply 1: refused (the journal refused to write: disk full)");
+
+    [Fact]
+    public void Pinned_checkpoints_survive_a_prune() =>
+        Given(history: Three).Pin(1).Appended().Prune(1).Then("append Pruned 2").Appended().Then("reply 2: done [2]");
+
+    [Fact]
+    public void Requests_that_come_in_a_round_wait_for_its_end_and_keep_their_order() =>
+        Given(history: Three).BeginsAndAllPark()
+            .Pin(1).ThenNothing().Prune(1).ThenNothing().Unpin(1).ThenNothing()
+            .AllAreCaptured().AllRun().Stored()
+            .Appended().Then("reply 1: committed 4", "append Pinned 1")
+            .Appended().Then("reply 2: done [1]", "append Pruned 2, 3")
+            .Appended().Then("reply 3: done [2, 3]", "delete 3.seg", "append Unpinned 1")
+            .Appended().Then("reply 4: done [1]").In(Idle);
+
+    [Fact]
+    public void A_request_that_waited_is_judged_by_what_exists_when_its_turn_comes() =>
+        Given(history: Three).BeginsAndAllPark().Pin(4).Prune(4).Pin(9)
+            .AllAreCaptured().AllRun().Stored()
+            .Appended().Then("reply 1: committed 4", "append Pinned 4")
+            .Appended().Then("reply 2: done [4]", "reply 3: done []", "reply 4: refused (there is no checkpoint web@9)");
+
+    [Fact]
+    public void A_commit_and_what_it_makes_superfluous_are_one_append()
+    {
+        var vm = Given(history: Three, options: new CoordinatorOptions { Keep = 2 }).UpToTheAppend()
+            .Then("append Committed 4 after 3 + Pruned 1, 2");
+        var append = (CoordinatorEffect.Append)vm.Effects[0];
+        Assert.Equal([1L, 2L], append.DeleteStateOf.AsSpan());
+        vm.Appended().Then("reply 1: committed 4, pruned 1, 2", "delete 1.seg");
+        Assert.Equal([3L, 4L], vm.History.Live.Keys);
+        vm.TakesACheckpoint().Then("reply 2: committed 5, pruned 3", "delete 3.seg");
+    }
+
+    [Fact]
+    public void Without_a_number_to_keep_a_commit_prunes_nothing()
+    {
+        var vm = Given();
+        for (var number = 1; number <= 10; number++)
+            vm.TakesACheckpoint();
+        Assert.Equal(10, vm.History.Live.Count);
+    }
+
+    [Fact]
+    public void A_commit_that_is_refused_prunes_nothing()
+    {
+        var vm = Given(history: Three, options: new CoordinatorOptions { Keep = 1 }).UpToTheAppend().AppendEnds(new AppendResult.Refused("disk full"))
+            .Then("discard", "reply 1: aborted (the journal refused to write: disk full)");
+        Assert.Equal([1L, 2L, 3L], vm.History.Live.Keys);
+    }
+}
