@@ -41,7 +41,7 @@ public sealed class DeviceFailureTests
 
     [KvmTheory]
     [InlineData(DeviceCall.Park, "device probe did not park within 400 ms")]
-    [InlineData(DeviceCall.Capture, "device probe was not captured within 400 ms")]
+    [InlineData(DeviceCall.Capture, "device probe was not captured within 800 ms of the round's beginning")]
     public async Task A_device_that_hangs_aborts_the_round_by_name_while_the_guest_runs_on(DeviceCall where, string reason)
     {
         await using var bench = Bench.Open();

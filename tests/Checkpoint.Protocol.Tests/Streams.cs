@@ -48,6 +48,10 @@ internal static class Streams
         return history;
     }
 
+    /// <summary>A stream of the same length whose last event somebody else has written.</summary>
+    public static MachineHistory ByAnotherHand(this MachineHistory history) =>
+        history with { Head = history.Head with { Digest = Digest.Of("another hand"u8) } };
+
     /// <summary>Whether both say the same, wherever they end.</summary>
     public static bool SayTheSame(MachineHistory left, MachineHistory right) =>
         left.Registration == right.Registration

@@ -1,3 +1,4 @@
+using Checkpoint.Kvm.Running;
 using Checkpoint.Protocol.Coordination;
 
 namespace Checkpoint.Actors.Hosting;
@@ -8,7 +9,8 @@ namespace Checkpoint.Actors.Hosting;
 /// </summary>
 internal abstract class ThreadedActor : IParticipantActor
 {
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
+    private readonly WakeSignal _wake = new();
     private readonly Queue<(CoordinatorEffect.ParticipantEffect Message, RoundReports Reports)> _messages = new(capacity: 8);
     private readonly IParticipantListener _listener;
     private readonly Thread _thread;
@@ -39,8 +41,9 @@ internal abstract class ThreadedActor : IParticipantActor
             if (_reports?.Round != message.Round)
                 _reports = new RoundReports(message.Round, Participant.Index);
             _messages.Enqueue((message, _reports));
-            Monitor.Pulse(_gate);
         }
+
+        _wake.Set();
     }
 
     public void Stop()
@@ -48,8 +51,9 @@ internal abstract class ThreadedActor : IParticipantActor
         lock (_gate)
         {
             _isStopping = true;
-            Monitor.Pulse(_gate);
         }
+
+        _wake.Set();
     }
 
     protected abstract void Park();
@@ -83,13 +87,18 @@ internal abstract class ThreadedActor : IParticipantActor
 
     private bool Take(out CoordinatorEffect.ParticipantEffect message, out RoundReports reports)
     {
-        lock (_gate)
+        while (true)
         {
-            while (_messages.Count == 0 && !_isStopping)
-                Monitor.Wait(_gate);
-            var found = _messages.TryDequeue(out var next);
-            (message, reports) = next;
-            return found;
+            lock (_gate)
+            {
+                var found = _messages.TryDequeue(out var next);
+                (message, reports) = next;
+                if (found || _isStopping)
+                    return found;
+            }
+
+            // A signal may stand for several messages, or for one that was taken already: then the queue is looked at again.
+            _wake.Wait();
         }
     }
 

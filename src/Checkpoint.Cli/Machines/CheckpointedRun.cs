@@ -36,7 +36,6 @@ internal sealed class CheckpointedRun
     private readonly TimeProvider _time;
     private readonly Action<CheckpointOutcome> _report;
     private readonly TaskCompletionSource<RunEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Lazy<Task> _stopped;
 
     /// <param name="machine">The machine, not started yet.</param>
     /// <param name="limits">When it ends by itself.</param>
@@ -48,7 +47,6 @@ internal sealed class CheckpointedRun
         _limits = limits;
         _time = time;
         _report = report;
-        _stopped = new Lazy<Task>(machine.StopAsync);
     }
 
     /// <summary>How many checkpoints were committed.</summary>
@@ -79,12 +77,11 @@ internal sealed class CheckpointedRun
         try
         {
             started();
-            _machine.CheckpointEvery(_limits.Every);
             return await FirstEndAsync(cancellationToken).ConfigureAwait(false);
         }
         finally
         {
-            await _stopped.Value.ConfigureAwait(false);
+            await _machine.StopAsync().ConfigureAwait(false);
             Ran = _time.GetElapsedTime(begun);
         }
     }
@@ -93,14 +90,44 @@ internal sealed class CheckpointedRun
     {
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var timer = Task.Delay(_limits.For ?? Timeout.InfiniteTimeSpan, _time, ending.Token);
+        var taking = TakeCheckpointsAsync(ending.Token);
         var first = await Task.WhenAny(_ended.Task, _machine.ParticipantEnded, timer).ConfigureAwait(false);
         await ending.CancelAsync().ConfigureAwait(false);
+        await taking.ConfigureAwait(false);
+        _ = _ended.Task.Exception; // Seen, where another end was first.
         if (first == _ended.Task)
             return await _ended.Task.ConfigureAwait(false);
         if (first == timer)
             return cancellationToken.IsCancellationRequested ? RunEnd.Interrupted : RunEnd.Duration;
         LastObstacle = await _machine.ParticipantEnded.ConfigureAwait(false);
         return RunEnd.Failed;
+    }
+
+    private async Task TakeCheckpointsAsync(CancellationToken ending)
+    {
+        if (_limits.Checkpoints is not { } count)
+        {
+            _machine.CheckpointEvery(_limits.Every);
+            return;
+        }
+
+        // A schedule may have begun another round before it is stopped. Whoever asked for five gets five.
+        var begun = _time.GetTimestamp();
+        try
+        {
+            while (Committed < count)
+            {
+                var passed = _time.GetElapsedTime(begun);
+                var next = _limits.Every * (Math.Floor(passed / _limits.Every) + 1);
+                await Task.Delay(next - passed, _time, ending).ConfigureAwait(false);
+                await _machine.CheckpointAsync().ConfigureAwait(false);
+            }
+        }
+        catch (Exception failure)
+        {
+            // Where the run has ended already, this is only the end of the wait for the next round.
+            _ended.TrySetException(failure);
+        }
     }
 
     private void OnRound(CheckpointOutcome outcome)
@@ -125,13 +152,8 @@ internal sealed class CheckpointedRun
                 Committed++;
                 LastCheckpoint = committed.Checkpoint.Number;
                 Pauses.Add(committed.Checkpoint.Timings.PauseUs);
-                // Stopping begins here and not where the end is awaited: the schedule would begin one round too many.
                 if (Committed == _limits.Checkpoints)
-                {
-                    _ = _stopped.Value;
                     _ended.TrySetResult(RunEnd.Checkpoints);
-                }
-
                 break;
             case CheckpointOutcome.Aborted aborted:
                 Aborted++;

@@ -12,8 +12,11 @@ internal static class Duration
     /// <summary>The shortest.</summary>
     public static readonly TimeSpan Shortest = TimeSpan.FromMilliseconds(1);
 
+    // More milliseconds than the longest duration has; it also keeps the product below what a number can hold.
+    private const decimal MostOfAnyUnit = 1e12m;
+
     // "ms" before "s" and "m": the first that matches is taken.
-    private static readonly (string Unit, double Milliseconds)[] s_units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    private static readonly (string Unit, decimal Milliseconds)[] s_units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
 
     /// <summary>Reads a duration.</summary>
     /// <param name="text">A number with ms, s, m or h right behind it.</param>
@@ -27,9 +30,9 @@ internal static class Duration
         {
             if (!text.EndsWith(unit, StringComparison.Ordinal))
                 continue;
-            if (!double.TryParse(text[..^unit.Length], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number))
+            if (!decimal.TryParse(text[..^unit.Length], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number))
                 return false;
-            var total = number * milliseconds;
+            var total = (double)(Math.Min(number, MostOfAnyUnit) * milliseconds);
             if (total < Shortest.TotalMilliseconds || total > Longest.TotalMilliseconds)
             {
                 reason = $"'{text}' is out of range: a duration is 1ms to 720h";

@@ -18,7 +18,8 @@ namespace Checkpoint.Kvm.Running;
 /// </remarks>
 public sealed class VcpuRunner
 {
-    private readonly object _gate = new();
+    private readonly Lock _gate = new();
+    private readonly WakeSignal _wake = new();
     private readonly IVcpu _vcpu;
     private readonly IExitHandler _exits;
     private readonly Action _capture;
@@ -121,11 +122,12 @@ public sealed class VcpuRunner
             _token = token;
             _hasCommand = true;
             wasWaiting = _isWaiting;
-            if (wasWaiting)
-                Monitor.Pulse(_gate);
+            _isWaiting = false;
         }
 
-        if (!wasWaiting)
+        if (wasWaiting)
+            _wake.Set();
+        else
             _vcpu.Kick();
     }
 
@@ -133,11 +135,13 @@ public sealed class VcpuRunner
     {
         lock (_gate)
         {
+            if (_hasCommand)
+                return;
             _isWaiting = true;
-            while (!_hasCommand)
-                Monitor.Wait(_gate);
-            _isWaiting = false;
         }
+
+        // Whoever makes the next request takes the flag back and sets the signal, once.
+        _wake.Wait();
     }
 
     private void Answer()

@@ -8,11 +8,19 @@ public sealed class GuestCodeTests
 {
     [AssemblerFact]
     public void The_bytes_of_the_counter_are_what_its_source_assembles_to() =>
-        Assert.Equal(Assemble("counter.S"), CounterCode.Bytes.ToArray());
+        Assert.Equal(Assemble(string.Empty, "counter.S", "--64"), CounterCode.Bytes.ToArray());
 
     [AssemblerFact]
     public void The_bytes_of_the_ledger_are_what_its_source_assembles_to() =>
-        Assert.Equal(Assemble("ledger.S"), LedgerCode.Bytes.ToArray());
+        Assert.Equal(Assemble(string.Empty, "ledger.S", "--64"), LedgerCode.Bytes.ToArray());
+
+    [AssemblerFact(AssemblerFactAttribute.Arm64Prefix)]
+    public void The_bytes_of_the_arm64_counter_are_what_its_source_assembles_to() =>
+        Assert.Equal(Assemble(AssemblerFactAttribute.Arm64Prefix, "arm64/counter.S"), Arm64CounterCode.Bytes.ToArray());
+
+    [AssemblerFact(AssemblerFactAttribute.Arm64Prefix)]
+    public void The_bytes_of_the_arm64_ledger_are_what_its_source_assembles_to() =>
+        Assert.Equal(Assemble(AssemblerFactAttribute.Arm64Prefix, "arm64/ledger.S"), Arm64LedgerCode.Bytes.ToArray());
 
     [Fact]
     public void The_labels_cover_the_bytes()
@@ -30,14 +38,14 @@ public sealed class GuestCodeTests
         Assert.Equal(1UL << LedgerToken.HopShift, LedgerCode.OneHop);
     }
 
-    private static byte[] Assemble(string source)
+    private static byte[] Assemble(string prefix, string source, params string[] options)
     {
         var folder = Directory.CreateTempSubdirectory("guest-code");
         try
         {
             var path = Path.Combine(folder.FullName, "guest");
-            Run("as", "--64", "-o", path + ".o", Path.Combine(AssemblerFactAttribute.SourceFolder, source));
-            Run("objcopy", "-O", "binary", "-j", ".text", path + ".o", path + ".bin");
+            Run(prefix + "as", [.. options, "-o", path + ".o", Path.Combine(AssemblerFactAttribute.SourceFolder, source)]);
+            Run(prefix + "objcopy", "-O", "binary", "-j", ".text", path + ".o", path + ".bin");
             return File.ReadAllBytes(path + ".bin");
         }
         finally

@@ -82,6 +82,20 @@ public sealed class AbortedRoundTests : CoordinatorLaws
             .Resumed("vcpu 1").Then("discard", "append Aborted (vcpu 0 shut down)");
 
     [Fact]
+    public void A_device_that_was_not_told_to_park_and_dies_in_an_abort_does_not_stand_for_a_vcpu() =>
+        Given(vcpus: 2, devices: Disk).Begin().Deadline(ParkingVcpus).Resumed("vcpu 0")
+            .Gone("device disk", "its thread has ended").ThenNothing().In(Aborting)
+            .Resumed("vcpu 1").Then("discard", "append Aborted (vcpu 0 did not park within 2000 ms)");
+
+    [Fact]
+    public void A_device_that_was_not_told_to_park_and_says_that_it_runs_does_not_stand_for_a_vcpu() =>
+        Given(vcpus: 1, devices: Disk).Begin().Deadline(ParkingVcpus).Resumed("device disk").ThenNothing().In(Aborting);
+
+    [Fact]
+    public void A_vcpu_that_is_gone_and_says_that_it_runs_does_not_stand_for_another() =>
+        Given(vcpus: 2).Begin().Gone("vcpu 0", "shut down").Resumed("vcpu 0").ThenNothing().In(Aborting);
+
+    [Fact]
     public void When_the_only_vcpu_dies_nobody_is_waited_for() =>
         Given(vcpus: 1).Begin().Gone("vcpu 0", "shut down")
             .Then("deadline Aborting 2000 ms", "discard", "append Aborted (vcpu 0 shut down)").In(Appending);
@@ -127,7 +141,7 @@ public sealed class AbortedRoundTests : CoordinatorLaws
         Given(vcpus: 2, options: new CoordinatorOptions { CaptureDeadline = TimeSpan.FromMilliseconds(300) })
             .BeginsAndAllPark().Captured("vcpu 0", "machine").Deadline(Capturing)
             .Then("resume vcpu 0", "resume vcpu 1", "deadline Aborting 2000 ms")
-            .AllRun().Then("discard", "append Aborted (vcpu 1 was not captured within 300 ms)")
+            .AllRun().Then("discard", "append Aborted (vcpu 1 was not captured within 2300 ms of the round's beginning)")
             .Appended().TakesACheckpoint().Then("reply 2: committed 1");
 
     [Fact]
@@ -138,11 +152,12 @@ public sealed class AbortedRoundTests : CoordinatorLaws
             ParkDeadline = TimeSpan.FromMilliseconds(10),
             CaptureDeadline = TimeSpan.FromMilliseconds(200),
             ResumeDeadline = TimeSpan.FromMilliseconds(3000),
+            StoreGrace = TimeSpan.FromMilliseconds(7),
         };
         Given(vcpus: 1, devices: Disk, options: options).Begin()
             .Then("deadline ParkingVcpus 10 ms", "deadline Capturing 210 ms", "park vcpu 0")
             .Parked("vcpu 0", "device disk").AllAreCaptured().ThenAmongOthers("deadline ResumingDevices 3000 ms")
-            .Resumed("device disk").ThenAmongOthers("deadline Storing 3000 ms");
+            .Resumed("device disk").Then("resume vcpu 0", "deadline ResumingVcpus 7 ms", "deadline Storing 3000 ms");
         Given(vcpus: 1, options: options).Begin().Deadline(ParkingVcpus)
             .ThenAmongOthers("deadline Aborting 3000 ms")
             .Resumed("vcpu 0").ThenAmongOthers("append Aborted (vcpu 0 did not park within 10 ms)");

@@ -8,7 +8,6 @@ public sealed class AppendEndTests : CoordinatorLaws
 {
     private const string Lost = "refused (another process has written to this machine's journal; open it again to go on)";
     private static readonly AppendResult Conflict = new AppendResult.Conflict();
-    private static readonly AppendResult Unknown = new AppendResult.Unknown("connection lost");
     private static readonly AppendResult Refused = new AppendResult.Refused("disk full");
 
     [Fact]
@@ -48,72 +47,72 @@ public sealed class AppendEndTests : CoordinatorLaws
 
     [Fact]
     public void After_an_unknown_end_nothing_is_decided_before_the_stream_was_read() =>
-        Given(history: Streams.Of(Streams.Full(1))).UpToTheAppend().AppendEnds(Unknown).Then("recover").In(Recovering)
+        Given(history: Streams.Of(Streams.Full(1))).UpToTheAppend().AppendIsLost().Then("recover").In(Recovering)
             .Pin(1).ThenNothing()
             .Begin().Then("reply 3: refused (a checkpoint is already running)").In(Recovering);
 
     [Fact]
     public void A_commit_that_the_stream_holds_was_made() =>
-        Given().UpToTheAppend().AppendEnds(Unknown).RecoveredWritten().Then("reply 1: committed 1").In(Idle)
+        Given().UpToTheAppend().AppendIsLost().RecoveredWritten().Then("reply 1: committed 1").In(Idle)
             .TakesACheckpoint().Then("reply 2: committed 2");
 
     [Fact]
     public void A_commit_that_the_stream_does_not_hold_was_not_made_and_its_parts_go() =>
-        Given().UpToTheAppend().AppendEnds(Unknown).Recovered(Streams.Of())
+        Given().UpToTheAppend().AppendIsLost().Recovered(Streams.Of())
             .Then("discard", "reply 1: aborted (the journal refused to write: the journal lost the write)").In(Idle)
             .TakesACheckpoint().Then("reply 2: committed 1");
 
     [Fact]
     public void A_checkpoint_of_somebody_else_in_the_place_of_ours_fences() =>
-        Given().UpToTheAppend().AppendEnds(Unknown)
+        Given().UpToTheAppend().AppendIsLost()
             .Recovered(Streams.Of(Streams.Full(1) with { Id = new(0xdead) })).Then("reply 1: " + Lost).In(Fenced);
 
     [Fact]
     public void More_events_than_ours_fence() =>
-        Given().UpToTheAppend().AppendEnds(Unknown)
+        Given().UpToTheAppend().AppendIsLost()
             .Recovered(Streams.Of(Streams.Full(1), Streams.Pinned(1))).Then("reply 1: " + Lost).In(Fenced);
 
     [Fact]
     public void Another_event_in_the_place_of_our_commit_fences() =>
-        Given(history: Streams.Of(Streams.Full(1))).UpToTheAppend().AppendEnds(Unknown)
+        Given(history: Streams.Of(Streams.Full(1))).UpToTheAppend().AppendIsLost()
             .Recovered(Streams.Of(Streams.Full(1), Streams.Pinned(1))).Then("reply 1: " + Lost).In(Fenced);
 
     [Fact]
     public void An_end_with_our_number_but_another_digest_fences()
     {
         var rewritten = Streams.Of(Streams.Full(1)) with { Head = new(2, Protocol.Events.Digest.Of("rewritten"u8)) };
-        Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendEnds(Unknown).Recovered(rewritten).Then("reply 1: " + Lost).In(Fenced);
+        Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendIsLost().Recovered(rewritten).Then("reply 1: " + Lost).In(Fenced);
     }
 
     [Fact]
     public void A_stream_that_has_become_shorter_fences() =>
-        Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendEnds(Unknown).Recovered(Streams.Of()).Then("reply 1: " + Lost).In(Fenced);
+        Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendIsLost().Recovered(Streams.Of()).Then("reply 1: " + Lost).In(Fenced);
 
     [Fact]
     public void A_pin_that_the_stream_holds_was_made_and_one_that_it_does_not_hold_was_not()
     {
-        Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendEnds(Unknown).RecoveredWritten().Then("reply 1: done [1]")
+        Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendIsLost().RecoveredWritten().Then("reply 1: done [1]")
             .Pin(1).Then("reply 2: done [1]");
-        Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendEnds(Unknown).Recovered(Streams.Of(Streams.Full(1)))
+        Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendIsLost().Recovered(Streams.Of(Streams.Full(1)))
             .Then("reply 1: refused (the journal refused to write: the journal lost the write)")
             .Pin(1).Then("append Pinned 1");
     }
 
     [Fact]
     public void Who_waited_is_served_after_the_recovery_from_what_the_stream_says() =>
-        Given().UpToTheAppend().Pin(1).ThenNothing().AppendEnds(Unknown).Then("recover")
+        Given().UpToTheAppend().Pin(1).ThenNothing().AppendIsLost().Then("recover")
             .RecoveredWritten().Then("reply 1: committed 1", "append Pinned 1").In(Appending)
             .Appended().Then("reply 2: done [1]");
 
     [Fact]
     public void Who_waited_for_what_was_not_written_is_told_so() =>
-        Given().UpToTheAppend().Pin(1).AppendEnds(Unknown).Recovered(Streams.Of())
+        Given().UpToTheAppend().Pin(1).AppendIsLost().Recovered(Streams.Of())
             .Then("discard", "reply 1: aborted (the journal refused to write: the journal lost the write)", "reply 2: refused (there is no checkpoint web@1)");
 
     [Fact]
     public void A_commit_found_by_recovery_deletes_the_segments_of_what_it_pruned() =>
         Given(history: Streams.Of(Streams.Full(1, segment: Streams.Segment("1.seg"))), options: new CoordinatorOptions { Keep = 1 })
-            .UpToTheAppend().AppendEnds(Unknown).RecoveredWritten()
+            .UpToTheAppend().AppendIsLost().RecoveredWritten()
             .Then("reply 1: committed 2, pruned 1", "delete 1.seg");
 
     [Fact]

@@ -21,16 +21,17 @@ public sealed class HappyRoundTests : CoordinatorLaws
             .In(Capturing);
 
     [Fact]
-    public void Nobody_runs_before_all_are_captured_and_the_disk_begins_when_all_are_told_to_run() =>
+    public void Nobody_runs_before_all_are_captured_and_the_disk_begins_when_all_run() =>
         Given(vcpus: 2).BeginsAndAllPark()
             .Captured("machine").ThenNothing()
             .Captured("vcpu 1").ThenNothing()
-            .Captured("vcpu 0").Then("resume vcpu 0", "resume vcpu 1", "deadline Storing 2000 ms", "store 1 after none")
-            .In(Storing);
+            .Captured("vcpu 0").Then("resume vcpu 0", "resume vcpu 1", "deadline ResumingVcpus 1 ms", "deadline Storing 2000 ms").In(ResumingVcpus)
+            .Resumed("vcpu 1").ThenNothing().In(ResumingVcpus)
+            .Resumed("vcpu 0").Then("store 1 after none").In(Storing);
 
     [Fact]
     public void No_reply_says_committed_before_the_append_has_ended() =>
-        Given(vcpus: 2).BeginsAndAllPark().AllAreCaptured().AllRun().ThenNothing()
+        Given(vcpus: 2).BeginsAndAllPark().AllAreCaptured().AllRun().Then("store 1 after none")
             .Stored().Then("append Committed 1 after none").In(Appending)
             .Appended().Then("reply 1: committed 1").In(Idle);
 
@@ -44,8 +45,9 @@ public sealed class HappyRoundTests : CoordinatorLaws
             .Parked("device disk").Then("capture machine", "capture device disk", "capture device net", "capture vcpu 0", "capture vcpu 1")
             .AllAreCaptured().Then("resume device disk", "resume device net", "deadline ResumingDevices 2000 ms").In(ResumingDevices)
             .Resumed("device net").ThenNothing()
-            .Resumed("device disk").Then("resume vcpu 0", "resume vcpu 1", "deadline Storing 2000 ms", "store 1 after none")
-            .Resumed("vcpu 1", "vcpu 0").ThenNothing()
+            .Resumed("device disk").Then("resume vcpu 0", "resume vcpu 1", "deadline ResumingVcpus 1 ms", "deadline Storing 2000 ms").In(ResumingVcpus)
+            .Resumed("vcpu 1").ThenNothing()
+            .Resumed("vcpu 0").Then("store 1 after none").In(Storing)
             .Stored().Then("append Committed 1 after none")
             .Appended().Then("reply 1: committed 1");
 
@@ -104,7 +106,7 @@ public sealed class HappyRoundTests : CoordinatorLaws
     public void Parts_that_are_stored_before_all_run_do_not_shorten_the_pause()
     {
         var vm = Given(vcpus: 2).BeginsAndAllPark().Later(50).AllAreCaptured()
-            .Later(1).Resumed("vcpu 0").Later(2).Stored().ThenNothing().Later(4).Resumed("vcpu 1");
+            .Later(1).Resumed("vcpu 0").Deadline(ResumingVcpus).Later(2).Stored().ThenNothing().Later(4).Resumed("vcpu 1");
 
         Assert.Equal(new CheckpointTimings(PauseUs: 57, ParkUs: 0, CaptureUs: 50, StoreUs: 3), Committed(vm).Timings);
     }
@@ -124,10 +126,13 @@ public sealed class HappyRoundTests : CoordinatorLaws
         const string Refused = "reply 2: refused (a checkpoint is already running)";
         Given().Begin().Begin().Then(Refused).In(ParkingVcpus);
         Given().BeginsAndAllPark().Begin().Then(Refused).In(Capturing);
-        Given().BeginsAndAllPark().AllAreCaptured().Begin().Then(Refused).In(Storing);
+        Given(devices: ["disk"]).BeginsAndAllPark().AllAreCaptured().Begin().Then(Refused).In(ResumingDevices);
+        Given().BeginsAndAllPark().AllAreCaptured().Begin().Then(Refused).In(ResumingVcpus);
+        Given().StoresWhileVcpusWait().Begin().Then(Refused).In(Storing);
         Given().UpToTheAppend().Begin().Then(Refused).In(Appending);
-        Given().UpToTheAppend().AppendEnds(new AppendResult.Unknown("gone")).Begin().Then(Refused).In(Recovering);
+        Given().UpToTheAppend().AppendIsLost().Begin().Then(Refused).In(Recovering);
         Given().Begin().Deadline(ParkingVcpus).Begin().Then(Refused).In(Aborting);
+        Given().Begin().Deadline(ParkingVcpus).AllRun().Begin().Then(Refused).In(Appending);
     }
 
     private static MachineEvent.CheckpointCommitted Committed(Scenario vm) =>

@@ -138,7 +138,7 @@ public sealed class LateReportTests : CoordinatorLaws
         Storing => vm.BeginsAndAllPark().AllAreCaptured().Resumed("device disk"),
         Aborting => vm.Begin().Deadline(ParkingVcpus),
         Appending => vm.UpToTheAppend(),
-        Recovering => vm.UpToTheAppend().AppendEnds(new AppendResult.Unknown("lost")),
+        Recovering => vm.UpToTheAppend().AppendIsLost(),
         Fenced => vm.UpToTheAppend().AppendEnds(new AppendResult.Conflict()),
         Stopped => vm.Stop(),
         _ => throw new UnreachableException($"No way to {phase}."),

@@ -32,8 +32,7 @@ public sealed class NumberTests : CoordinatorLaws
     [Fact]
     public void The_parts_are_stored_under_the_number_and_parent_of_the_commit() =>
         Given(history: Streams.Of(Streams.Full(1), Streams.Full(2, 1))).BeginsAndAllPark().AllAreCaptured()
-            .ThenAmongOthers("store 3 after 2")
-            .AllRun().Stored().Then("append Committed 3 after 2");
+            .AllRun().Then("store 3 after 2").Stored().Then("append Committed 3 after 2");
 
     [Fact]
     public void Going_on_from_an_older_checkpoint_makes_it_the_parent() =>
@@ -53,15 +52,32 @@ public sealed class NumberTests : CoordinatorLaws
     [Fact]
     public void A_copy_that_was_brought_back_elsewhere_is_put_on_record_and_changes_no_parent() =>
         Given(history: Streams.Of(Streams.Full(1), Streams.Full(2, 1)))
-            .RecordRestore(Streams.Restored("web", 1, continues: true)).Then("append Restored web@1")
-            .Appended().Then("reply 1: done [1]")
+            .RecordRestore(Streams.Restored("web", 1, continues: true)).Then("append Restored web@1").In(Appending)
+            .Appended().Then("reply 1: done [1]").In(Idle)
             .UpToTheAppend().Then("append Committed 3 after 2");
 
     [Fact]
     public void A_restore_during_a_round_is_put_on_record_after_it() =>
         Given(history: Streams.Of(Streams.Full(1))).BeginsAndAllPark()
-            .RecordRestore(Streams.Restored("web", 1, continues: false)).ThenNothing()
-            .AllAreCaptured().AllRun().Stored().Appended().Then("reply 1: committed 2", "append Restored web@1");
+            .RecordRestore(Streams.Restored("web", 1, continues: true)).ThenNothing().In(Capturing)
+            .AllAreCaptured().AllRun().Stored().Appended().Then("reply 1: committed 2", "append Restored web@1")
+            .Appended().Then("reply 2: done [1]").In(Idle)
+            .UpToTheAppend().Then("append Committed 3 after 2");
+
+    [Fact]
+    public void What_is_put_on_record_of_a_restore_is_what_was_told_but_that_the_machine_does_not_continue_from_it()
+    {
+        var told = Streams.Restored("web", 1, continues: true) with { Policy = "lenient", Leniences = ["tsc"], GenerationId = new Guid(1, 2, 3, [4, 5, 6, 7, 8, 9, 10, 11]) };
+        var append = (CoordinatorEffect.Append)Given(history: Streams.Of(Streams.Full(1))).RecordRestore(told).Effects[0];
+        Assert.Equal(told with { Continues = false }, Assert.Single(append.Events));
+        Assert.Null(append.StateOf);
+        Assert.Empty(append.DeleteStateOf);
+    }
+
+    [Fact]
+    public void A_restore_that_the_journal_refuses_is_refused() =>
+        Given(history: Streams.Of(Streams.Full(1))).RecordRestore(Streams.Restored("web", 1, continues: false))
+            .AppendEnds(new AppendResult.Refused("disk full")).Then("reply 1: refused (the journal refused to write: disk full)").In(Idle);
 
     [Fact]
     public void An_increment_commits_on_its_parent()

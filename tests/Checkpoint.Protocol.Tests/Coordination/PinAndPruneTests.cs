@@ -41,6 +41,30 @@ public sealed class PinAndPruneTests : CoordinatorLaws
     public void A_prune_that_finds_nothing_is_done_without_an_event() =>
         Given(history: Three).Prune(3).Then("reply 1: done []").In(Idle);
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(int.MinValue)]
+    public void A_prune_that_would_keep_nothing_is_refused(int keep)
+    {
+        var refused = $"refused (at least 1 checkpoint is kept, not {keep})";
+        Given(history: Three).Prune(keep).Then("reply 1: " + refused).In(Idle)
+            .UpToTheAppend().Prune(keep).ThenNothing().Appended().Then("reply 2: committed 4", "reply 3: " + refused).In(Idle);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    public void Options_that_keep_nothing_are_refused_at_once(int keep) =>
+        Assert.Throws<ArgumentOutOfRangeException>(() => Given(options: new CoordinatorOptions { Keep = keep }));
+
+    [Fact]
+    public void What_the_machine_goes_on_from_survives_a_prune_and_carries_the_next_increment() =>
+        Given(history: Three.After(Streams.Restored("web", 1, continues: true))).Prune(1).Then("append Pruned 2")
+            .Appended().Then("reply 1: done [2]")
+            .UpToTheAppend(Protocol.Events.CheckpointMode.Incremental).Then("append Committed 4 after 1")
+            .Appended().Then("reply 2: committed 4");
+
     [Fact]
     public void A_prune_that_the_journal_refuses_deletes_nothing() =>
         Given(history: Three).Prune(1).AppendEnds(new AppendResult.Refused("disk full"))
@@ -66,6 +90,40 @@ public sealed class PinAndPruneTests : CoordinatorLaws
             .AllAreCaptured().AllRun().Stored()
             .Appended().Then("reply 1: committed 4", "append Pinned 4")
             .Appended().Then("reply 2: done [4]", "reply 3: done []", "reply 4: refused (there is no checkpoint web@9)");
+
+    [Fact]
+    public void A_pin_in_flight_is_no_checkpoint_and_a_checkpoint_waits_behind_it() =>
+        Given(vcpus: 1, history: Three).Pin(1).Begin().ThenNothing().In(Appending)
+            .Appended().Then("reply 1: done [1]", "deadline ParkingVcpus 2000 ms", "deadline Capturing 12000 ms", "park vcpu 0").In(ParkingVcpus)
+            .Parked("vcpu 0").AllAreCaptured().AllRun().Stored().Appended().Then("reply 2: committed 4");
+
+    [Fact]
+    public void A_checkpoint_waits_behind_every_append_that_is_no_rounds()
+    {
+        Given(history: Three).Prune(1).Begin().ThenNothing().Appended().ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
+        Given(history: Three).RecordRestore(Streams.Restored("web", 1, false)).Begin().ThenNothing().Appended().ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
+        Given(history: Three).Pin(1).AppendIsLost().Begin().ThenNothing().In(Recovering).Recovered(Three).ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
+        Given(history: Three).Pin(1).Begin().AppendEnds(new AppendResult.Refused("disk full")).ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
+    }
+
+    [Fact]
+    public void Who_waits_behind_a_pin_is_served_in_order_and_the_checkpoint_keeps_the_rest_waiting() =>
+        Given(vcpus: 1, history: Three).Pin(1).Unpin(1).Begin().Pin(2)
+            .Appended().Then("reply 1: done [1]", "append Unpinned 1")
+            .Appended().ThenAmongOthers("park vcpu 0").In(ParkingVcpus)
+            .Parked("vcpu 0").AllAreCaptured().AllRun().Stored()
+            .Appended().Then("reply 3: committed 4", "append Pinned 2")
+            .Appended().Then("reply 4: done [2]").In(Idle);
+
+    [Fact]
+    public void A_checkpoint_that_waited_while_a_participant_ended_is_refused_by_name() =>
+        Given(history: Three).Pin(1).Begin().Gone("vcpu 1", "shut down").ThenNothing()
+            .Appended().Then("reply 1: done [1]", "reply 2: refused (vcpu 1 has ended: shut down)").In(Idle);
+
+    [Fact]
+    public void A_checkpoint_that_waited_for_a_stream_that_somebody_else_owns_is_refused() =>
+        Given(history: Three).Pin(1).Begin().AppendEnds(new AppendResult.Conflict())
+            .ThenAmongOthers("reply 2: refused (another process has written to this machine's journal; open it again to go on)").In(Fenced);
 
     [Fact]
     public void A_commit_and_what_it_makes_superfluous_are_one_append()

@@ -69,9 +69,17 @@ public sealed class RetentionTests
         Assert.Equal([2L, 3L, 4L], Retention.SelectAfter(history, Streams.Increment(6, 5), 1).AsSpan());
     }
 
-    private static long[] Select(int keep, MachineEvent[] events)
+    [Fact]
+    public void What_the_machine_goes_on_from_stays()
     {
-        var history = Streams.Of(events);
-        return [.. Retention.Select(history.Live, history.Pinned, keep)];
+        Assert.Equal([2L, 3L], Select(1, [.. FiveFull[..4], Streams.Restored("web", 1, continues: true)]));
+        Assert.Equal([3L], Select(1, [Streams.Full(1), Streams.Increment(2, 1), Streams.Full(3, 2), Streams.Full(4, 3), Streams.Restored("web", 2, continues: true)]));
+        Assert.Equal([1L, 2L, 3L], Select(1, [.. FiveFull[..4], Streams.Restored("other", 1, continues: true)]));
     }
+
+    [Fact]
+    public void Once_the_next_one_is_committed_what_the_machine_went_on_from_before_may_go() =>
+        Assert.Equal([1L, 2L], Retention.SelectAfter(Streams.Of(Streams.Full(1), Streams.Full(2, 1), Streams.Restored("web", 1, true)), Streams.Full(3, 1), 1).AsSpan());
+
+    private static long[] Select(int keep, MachineEvent[] events) => [.. Retention.Select(Streams.Of(events), keep)];
 }

@@ -35,6 +35,9 @@ internal sealed class Scenario
 
     public IReadOnlyList<CoordinatorEffect> Effects => _effects;
 
+    /// <summary>The stream's end if the append in flight is written.</summary>
+    private JournalHead Intended => Streams.HeadAt(History.Head.SequenceNumber + _laws.InFlight!.Events.Length);
+
     public Scenario Begin(string? label = null)
     {
         var request = ++_lastRequest;
@@ -70,7 +73,10 @@ internal sealed class Scenario
 
     public Scenario NotStored(string reason) => When(new CoordinatorInput.PartsNotStored(Round, reason));
 
-    public Scenario Appended() => AppendEnds(new AppendResult.Committed(Streams.HeadAt(History.Head.SequenceNumber + _laws.InFlight!.Events.Length)));
+    public Scenario Appended() => AppendEnds(new AppendResult.Committed(Intended));
+
+    /// <summary>The connection is lost before the journal has answered.</summary>
+    public Scenario AppendIsLost() => AppendEnds(new AppendResult.Unknown("connection lost", Intended));
 
     public Scenario AppendEnds(AppendResult result) => When(new CoordinatorInput.AppendEnded(_laws.InFlight!.AppendId, result));
 
@@ -99,6 +105,13 @@ internal sealed class Scenario
     {
         Resumed(Names(ParticipantKind.Device));
         return Resumed(Names(ParticipantKind.Vcpu));
+    }
+
+    /// <summary>A round whose vCPUs do not run again in the moment that storing waits for them.</summary>
+    public Scenario StoresWhileVcpusWait()
+    {
+        BeginsAndAllPark().AllAreCaptured().Resumed(Names(ParticipantKind.Device));
+        return Deadline(RoundPhase.ResumingVcpus);
     }
 
     /// <summary>A whole round up to the append, which is in flight.</summary>

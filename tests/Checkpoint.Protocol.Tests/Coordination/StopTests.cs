@@ -14,7 +14,8 @@ public sealed class StopTests : CoordinatorLaws
             .Pin(1).Then("reply 3: " + Stopping)
             .Unpin(1).Then("reply 4: " + Stopping)
             .Prune(1).Then("reply 5: " + Stopping)
-            .Stop().Then("reply 6: " + Stopping).In(Stopped);
+            .Stop().Then("reply 6: " + Stopping)
+            .RecordRestore(Streams.Restored("web", 1, false)).Then("reply 7: " + Stopping).In(Stopped);
 
     [Fact]
     public void A_stop_in_a_round_is_answered_when_the_round_has_ended() =>
@@ -53,8 +54,15 @@ public sealed class StopTests : CoordinatorLaws
 
     [Fact]
     public void A_stop_during_a_recovery_waits_for_its_end() =>
-        Given().UpToTheAppend().AppendEnds(new AppendResult.Unknown("lost")).Stop().ThenNothing().In(Recovering)
+        Given().UpToTheAppend().AppendIsLost().Stop().ThenNothing().In(Recovering)
             .RecoveredWritten().Then("reply 1: committed 1", "reply 2: done []").In(Stopped);
+
+    [Fact]
+    public void A_checkpoint_that_waited_behind_a_pin_is_taken_before_the_stop() =>
+        Given(vcpus: 1, history: Streams.Of(Streams.Full(1))).Pin(1).Begin().Stop()
+            .Appended().ThenAmongOthers("park vcpu 0").In(ParkingVcpus)
+            .Parked("vcpu 0").AllAreCaptured().AllRun().Stored()
+            .Appended().Then("reply 2: committed 2", "reply 3: done []").In(Stopped);
 
     [Fact]
     public void Reports_to_a_stopped_coordinator_say_nothing() =>

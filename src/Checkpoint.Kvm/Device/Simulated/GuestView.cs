@@ -35,8 +35,7 @@ internal sealed class GuestView(SimulatedSlots slots, IPageWalk walk)
         if (page.ReadTag == (address >> PageShift) + 1 && (address & 7) == 0)
         {
             value = page.Words[page.FirstWord + (int)((address & PageMask) >> 3)];
-            if (size == 4)
-                value = (uint)value;
+            value &= ulong.MaxValue >> (64 - (8 * size));
             return GuestAccess.Done;
         }
 
@@ -56,7 +55,7 @@ internal sealed class GuestView(SimulatedSlots slots, IPageWalk walk)
         return StoreSlowly(address, size, value);
     }
 
-    /// <summary>XCHG with an aligned word, in one piece between all vCPUs.</summary>
+    /// <summary>Exchanges an aligned word, in one piece between all vCPUs.</summary>
     public GuestAccess Exchange(ulong address, ref ulong value)
     {
         var access = Find(address, isWrite: true, isUser: true, out var page);

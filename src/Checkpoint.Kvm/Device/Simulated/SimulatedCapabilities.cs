@@ -8,6 +8,8 @@ internal sealed class SimulatedCapabilities(SimulatedKvmOptions options)
     public const int MemorySlots = 32764; // KVM_USER_MEM_SLOTS
     public const int Routes = 4096; // KVM_MAX_IRQ_ROUTES
 
+    private const uint PointerAuthAddress = 171; // KVM_CAP_ARM_PTRAUTH_ADDRESS
+    private const uint PointerAuthGeneric = 172; // KVM_CAP_ARM_PTRAUTH_GENERIC
     private const int RecommendedVcpus = 2;
     private const int X2ApicFlags = 15;
     private const int ClockFlags = 14; // TSC_STABLE, REALTIME, HOST_TSC: what KVM_GET_CLOCK may return.
@@ -54,6 +56,7 @@ internal sealed class SimulatedCapabilities(SimulatedKvmOptions options)
         KvmCapability.ArmSve => options.Arm64.SveVectorLengths > 0 ? 1 : 0,
         KvmCapability.ArmVmIpaSize => PhysicalAddressBits,
         KvmCapability.VcpuAttributes => 1,
+        PointerAuthAddress or PointerAuthGeneric => options.Arm64.PointerAuthentication ? 1 : 0,
         _ => 0,
     };
 }

@@ -111,8 +111,8 @@ public abstract partial class SimulatedVcpu : IVcpu
     public ulong[] GetRegList()
     {
         ThrowIfDisposed();
-        var errno = HasOneReg ? BeforeRegisters() : Errno.EINVAL;
-        Check(KvmRequests.GetRegList, errno);
+        Check(KvmRequests.GetRegList, HasOneReg ? BeforeRegisters() : Errno.EINVAL);
+        Check(KvmRequests.GetRegList, BeforeList());
         return [.. ListRegisters().Where(id => RuleOf(id)?.Behaviour != SimulatedRegisterBehaviour.Missing)];
     }
 
@@ -199,7 +199,11 @@ public abstract partial class SimulatedVcpu : IVcpu
         return errno == 0 && !held.SequenceEqual(value) ? rule.Errno : errno;
     }
 
+    /// <summary>The error number of calls on registers that come too early.</summary>
     private protected virtual int BeforeRegisters() => 0;
+
+    /// <summary>The error number of a list that comes too early.</summary>
+    private protected virtual int BeforeList() => 0;
 
     private protected abstract int ReadStruct(in KvmRequest request, Span<byte> argument);
 

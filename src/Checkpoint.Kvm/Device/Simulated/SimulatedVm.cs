@@ -40,6 +40,12 @@ public sealed class SimulatedVm : IVm
     /// <summary>Whether any vCPU has entered KVM_RUN: from then on what its guests may call is settled (arm64).</summary>
     internal bool HasRun { get; set; }
 
+    /// <summary>What the VM's virtual and physical counters (arm64) are behind its time; one for all vCPUs, since Linux 6.4.</summary>
+    internal (ulong Virtual, ulong Physical) CounterOffsets { get; set; }
+
+    /// <summary>The features of the VM's vCPUs (arm64), which are the same for all; null before the first is initialised.</summary>
+    internal uint? ArmFeatures { get; set; }
+
     /// <summary>Nanoseconds since the VM was made; one for each instruction of the vCPU that has executed most.</summary>
     internal ulong NowNs
     {

@@ -181,7 +181,8 @@ internal sealed class Arm64Cpu
                 SetVector(op.Target, R[op.First], R[op.First]);
                 return true;
             case Arm64Kind.AddVector:
-                var (first, second) = (Vector(op.First), Vector(op.Second));
+                var first = Vector(op.First);
+                var second = Vector(op.Second);
                 SetVector(op.Target, first[0] + second[0], first[1] + second[1]);
                 return true;
             default:

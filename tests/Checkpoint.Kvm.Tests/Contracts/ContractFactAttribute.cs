@@ -1,0 +1,53 @@
+using Checkpoint.Kvm.Device.Linux;
+using Xunit.Abstractions;
+using Xunit.Sdk;
+
+namespace Checkpoint.Kvm.Tests.Contracts;
+
+/// <summary>Marks a fixture whose laws are those of the host's own KVM.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class NeedsKvmAttribute : Attribute
+{
+    internal static string? ReasonAgainst { get; } = Find();
+
+    private static string? Find()
+    {
+        if (!OperatingSystem.IsLinux())
+            return "This is not Linux.";
+        if (!SystemHandle.TryOpen(out var system, out var reason))
+            return reason;
+        system.Dispose();
+        return null;
+    }
+}
+
+/// <summary>A law of a contract: one method, run by every fixture, skipped with its reason by one that lacks what it needs.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+[XunitTestCaseDiscoverer("Checkpoint.Kvm.Tests.Contracts.ContractFactDiscoverer", "Checkpoint.Kvm.Tests")]
+public sealed class ContractFactAttribute : FactAttribute;
+
+/// <summary>Finds the laws.</summary>
+public sealed class ContractFactDiscoverer(IMessageSink diagnostics) : IXunitTestCaseDiscoverer
+{
+    public IEnumerable<IXunitTestCase> Discover(ITestFrameworkDiscoveryOptions discoveryOptions, ITestMethod testMethod, IAttributeInfo factAttribute) =>
+        [new ContractTestCase(diagnostics, discoveryOptions.MethodDisplayOrDefault(), discoveryOptions.MethodDisplayOptionsOrDefault(), testMethod)];
+}
+
+/// <summary>One law of one fixture. Whether it is skipped follows from the fixture, so it is not part of the case's identity.</summary>
+public sealed class ContractTestCase : XunitTestCase
+{
+    [Obsolete("For the deserializer alone.", error: true)]
+    public ContractTestCase()
+    {
+    }
+
+    public ContractTestCase(IMessageSink diagnostics, TestMethodDisplay display, TestMethodDisplayOptions options, ITestMethod method)
+        : base(diagnostics, display, options, method)
+    {
+    }
+
+    protected override string? GetSkipReason(IAttributeInfo factAttribute) =>
+        TestMethod.TestClass.Class.GetCustomAttributes(typeof(NeedsKvmAttribute).AssemblyQualifiedName).Any()
+            ? NeedsKvmAttribute.ReasonAgainst
+            : base.GetSkipReason(factAttribute);
+}
