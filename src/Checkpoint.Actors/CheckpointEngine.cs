@@ -18,6 +18,8 @@ namespace Checkpoint.Actors;
 /// </summary>
 public sealed class CheckpointEngine : IAsyncDisposable
 {
+    private const int MaxAttempts = 10;
+
     private readonly TimeProvider _time;
     private readonly ConcurrentDictionary<string, AttachedMachine> _attached = new();
 
@@ -128,7 +130,32 @@ public sealed class CheckpointEngine : IAsyncDisposable
         ClockPolicy clock = ClockPolicy.Freeze,
         CancellationToken cancellationToken = default)
     {
-        var (vm, checkpoint) = await FindAsync(reference, cancellationToken).ConfigureAwait(false);
+        for (var attempt = 1; ; attempt++)
+        {
+            var (vm, checkpoint) = await FindAsync(reference, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                return await RestoreAsync(kvm, vm, checkpoint, policy, clock, cancellationToken).ConfigureAwait(false);
+            }
+            catch (IntegrityException) when (attempt < MaxAttempts)
+            {
+                // What is missing may be gone because the machine runs elsewhere and prunes: then the checkpoint is gone too,
+                // and the reference is looked up again. What is still there is damaged.
+                var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+                if (history.Live.ContainsKey(checkpoint.Number))
+                    throw;
+            }
+        }
+    }
+
+    private async Task<RestoredMachine> RestoreAsync(
+        IKvm kvm,
+        string vm,
+        MachineEvent.CheckpointCommitted checkpoint,
+        RegisterPolicy policy,
+        ClockPolicy clock,
+        CancellationToken cancellationToken)
+    {
         var document = await Store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
         var machine = MachineBuilder.Create(kvm, document.Machine);
         try

@@ -10,6 +10,8 @@ internal static class CheckpointCommand
 {
     private const string DebugVariable = "CHECKPOINT_DEBUG";
 
+    private static readonly TimeSpan s_lastWords = TimeSpan.FromSeconds(2);
+
     /// <summary>Runs one command with the system's clock, KVM and environment.</summary>
     /// <param name="args">The command line without the program's name.</param>
     /// <param name="stdout">Takes results.</param>
@@ -45,9 +47,10 @@ internal static class CheckpointCommand
         catch (Exception exception)
         {
             var (exitCode, line) = Failures.Describe(exception);
-            await around.Error.WriteLineAsync("checkpoint: " + line).ConfigureAwait(false);
-            if (exitCode != ExitCode.Usage && (parsed.GetValue(global.Debug) || !string.IsNullOrEmpty(around.Variable(DebugVariable))))
-                await around.Error.WriteLineAsync(exception.ToString()).ConfigureAwait(false);
+            var isDebugged = exitCode != ExitCode.Usage && (parsed.GetValue(global.Debug) || !string.IsNullOrEmpty(around.Variable(DebugVariable)));
+            // Not for ever: the command must end even where nobody takes its last words.
+            var saying = Task.Run(() => around.Error.Write($"checkpoint: {line}\n{(isDebugged ? exception + "\n" : "")}"), CancellationToken.None);
+            await Task.WhenAny(saying, Task.Delay(s_lastWords, around.Time, CancellationToken.None)).ConfigureAwait(false);
             return exitCode;
         }
     }

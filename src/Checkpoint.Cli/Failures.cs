@@ -17,6 +17,7 @@ internal static class Failures
         OperationCanceledException => (ExitCode.Interrupted, "interrupted"),
         IntegrityException or InvalidHistoryException => (ExitCode.Damaged, OneLine(exception.Message)),
         StoreException { Failure: StoreFailure.NotFound } => (ExitCode.NotFound, exception.Message),
+        StoreException { Failure: StoreFailure.Damaged } => (ExitCode.Damaged, exception.Message),
         StoreException => (ExitCode.Failed, exception.Message),
         RestoreRefusedException refused => (ExitCode.Failed, Describe(refused)),
         KvmException => (ExitCode.Failed, $"{OneLine(exception.Message)}; 'checkpoint doctor' shows what this host offers"),

@@ -1,4 +1,5 @@
 using Checkpoint.Kvm.Device.Linux;
+using Microsoft.Win32.SafeHandles;
 
 namespace Checkpoint.Cli;
 
@@ -7,6 +8,8 @@ namespace Checkpoint.Cli;
 /// <param name="Error">Standard error: progress and the line that says what failed.</param>
 internal sealed record Surroundings(TextWriter Out, TextWriter Error)
 {
+    private const nint StandardError = 2;
+
     /// <summary>Whether a person watches standard error.</summary>
     public bool ErrorIsTerminal { get; init; }
 
@@ -22,8 +25,25 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error)
     /// <summary>The environment's variables.</summary>
     public Func<string, string?> Variable { get; init; } = Environment.GetEnvironmentVariable;
 
-    public static Surroundings OfThisProcess() => new(Console.Out, Console.Error)
+    public static Surroundings OfThisProcess() => new(Console.Out, OpenError())
     {
         ErrorIsTerminal = !Console.IsErrorRedirected,
     };
+
+    /// <summary>
+    /// The runtime's console writers share one lock: while somebody does not read standard output, standard error could not
+    /// say so. A pipe or a terminal is therefore written past them; a file is not, since both may lead into the same one.
+    /// </summary>
+    private static TextWriter OpenError()
+    {
+        try
+        {
+            var stream = new FileStream(new SafeFileHandle(StandardError, ownsHandle: false), FileAccess.Write, bufferSize: 0);
+            return stream.CanSeek ? Console.Error : new StreamWriter(stream) { AutoFlush = true };
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return Console.Error; // It is closed: the runtime drops what is written to it.
+        }
+    }
 }

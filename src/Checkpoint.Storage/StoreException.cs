@@ -11,6 +11,9 @@ public enum StoreFailure
 
     /// <summary>Another holder has the machine's lock.</summary>
     Held,
+
+    /// <summary>The database file itself is damaged, so that nobody can say whose part of it.</summary>
+    Damaged,
 }
 
 /// <summary>The store cannot do what was asked. The message is one line: what, where and what to do.</summary>

@@ -18,7 +18,7 @@ internal sealed class DemoCommand : Verb
     private const string Vm = "demo";
     private const int Keep = 10;
 
-    private static readonly TimeSpan s_defaultEvery = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_defaultEvery = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan s_defaultFor = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan s_runOn = TimeSpan.FromMilliseconds(500);
 
@@ -27,7 +27,7 @@ internal sealed class DemoCommand : Verb
 
     private readonly Option<string> _machine = MachineChoice.Option();
     private readonly GuestShape _shape = new();
-    private readonly Option<TimeSpan?> _every = TypedOptions.Duration("--every", "From one checkpoint to the next; 50ms unless said otherwise");
+    private readonly Option<TimeSpan?> _every = TypedOptions.Duration("--every", "From one checkpoint to the next; 20ms unless said otherwise");
     private readonly Option<TimeSpan?> _for = TypedOptions.Duration("--for", "How long the guest runs before its process is killed; 3s unless said otherwise");
 
     public DemoCommand(GlobalOptions global, Surroundings around)

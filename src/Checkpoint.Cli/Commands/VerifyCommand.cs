@@ -39,7 +39,8 @@ internal sealed class VerifyCommand : Verb
         catch (IntegrityException exception)
         {
             // The database itself, or the stream that would say which checkpoint is meant: nothing behind it can be read.
-            report = report with { Damages = [new Damage(exception.Vm, exception.Checkpoint, exception.Part, exception.What)] };
+            var what = exception.SequenceNumber is { } sequence ? $"event {sequence}: {exception.What}" : exception.What;
+            report = report with { Damages = [new Damage(exception.Vm, exception.Checkpoint, exception.Part, what)] };
         }
         finally
         {

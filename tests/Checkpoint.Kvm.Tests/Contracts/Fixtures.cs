@@ -1,9 +1,32 @@
 using Checkpoint.Kvm.Device.Linux;
 using Checkpoint.Kvm.Device.Simulated;
+using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Tests.Contracts;
 
 [NeedsKvm]
 public sealed class LinuxX64VcpuTests() : VcpuContract(SystemHandle.Open());
 
+[NeedsKvm]
+public sealed class LinuxX64VcpuStateTests() : VcpuStateContract(SystemHandle.Open());
+
+[NeedsKvm]
+public sealed class LinuxX64VmTests() : VmContract(SystemHandle.Open());
+
+[NeedsKvm]
+public sealed class LinuxMemoryTests() : MemoryContract(SystemHandle.Open());
+
+[NeedsKvm]
+public sealed class LinuxX64MachineTests() : MachineContract(SystemHandle.Open());
+
 public sealed class SimulatedX64VcpuTests() : VcpuContract(new SimulatedKvm());
+
+public sealed class SimulatedX64VcpuStateTests() : VcpuStateContract(new SimulatedKvm());
+
+public sealed class SimulatedX64VmTests() : VmContract(new SimulatedKvm());
+
+public sealed class SimulatedX64MemoryTests() : MemoryContract(new SimulatedKvm());
+
+public sealed class SimulatedX64MachineTests() : MachineContract(new SimulatedKvm(new() { ManyRegs = SimulatedManyRegs.Present }));
+
+public sealed class SimulatedArm64MemoryTests() : MemoryContract(new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 }));

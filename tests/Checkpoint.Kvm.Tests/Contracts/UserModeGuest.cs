@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Checkpoint.Kvm.Abi;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Machines.X64;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Tests.Contracts;
@@ -35,7 +36,7 @@ internal sealed class UserModeGuest : IDisposable
             Vm.CreateIrqchip();
         Vcpus = [.. Enumerable.Range(0, vcpus).Select(i => Vm.CreateVcpu((uint)i, i))];
         foreach (var vcpu in Vcpus)
-            vcpu.SetCpuid(Machines.X64.X64Cpuid.ForVcpu(kvm.GetSupportedCpuid().Span, (uint)vcpu.Index));
+            vcpu.SetCpuid(X64Cpuid.ForVcpu(kvm.GetSupportedCpuid().Span, (uint)vcpu.Index));
         LoadMemory(code);
         foreach (var vcpu in Vcpus)
             Enter(vcpu);

@@ -11,7 +11,7 @@ public sealed class RegisterPolicyTests
         var path = Path.Combine(SourceFolder(), "..", "..", "..", "config", "register-policy.json");
         var policy = RegisterPolicyFile.Load(path);
         Assert.Equal(RegisterPolicy.Strict.Name, policy.Name);
-        Assert.Equal(RegisterPolicy.Strict.Rules, policy.Rules);
+        Assert.Equal(RegisterPolicy.Strict.Rules.ToArray(), policy.Rules.ToArray());
     }
 
     [Fact]

@@ -32,6 +32,26 @@ public sealed class EndingTests
     }
 
     [Fact]
+    public void Whatever_a_run_throws_says_that_the_vcpu_could_not_run()
+    {
+        var failure = new InvalidOperationException("the vCPU is closed");
+        var rig = new Rig(new ScriptedExit(Unknown, Thrown: failure));
+        rig.Runner.RequestResume(1);
+        rig.StepsForTheLastTime().Did("resumed 1", "run", "ended: could not run: the vCPU is closed");
+        Assert.Same(failure, rig.Failure);
+    }
+
+    [Fact]
+    public void A_call_to_the_kernel_that_fails_in_the_exit_handler_is_the_handlers_failure()
+    {
+        var failure = new KvmException("KVM_IRQ_LINE", Efault, null);
+        var rig = new Rig(Io) { OnExit = _ => throw failure };
+        rig.Runner.RequestResume(1);
+        rig.StepsForTheLastTime().Did("resumed 1", "run", "exit Io", $"ended: was ended by its exit handler: {failure.Message}");
+        Assert.Same(failure, rig.Failure);
+    }
+
+    [Fact]
     public void An_exit_handler_that_throws_ends_the_runner_with_what_it_threw()
     {
         var failure = new InvalidOperationException("the disk is gone");
@@ -119,13 +139,61 @@ public sealed class EndingTests
     [Fact]
     public void A_stop_asked_for_by_the_exit_handler_is_answered_before_the_guest_is_entered_again()
     {
-        var rig = new Rig(Halt, Halt);
+        var rig = new Rig(Halt, Interrupted, Halt);
         rig.OnExit = _ =>
         {
             rig.Runner.RequestStop();
             return ExitAction.Continue;
         };
-        rig.Resumed().StepsForTheLastTime().Did("resumed 1", "run", "exit Halt", "ended: was stopped");
+        rig.Resumed().StepsForTheLastTime().Did("resumed 1", "run", "exit Halt", "finish", "ended: was stopped");
+    }
+
+    [Fact]
+    public void A_runner_that_has_ended_by_itself_answers_no_request()
+    {
+        var rig = new Rig(Shutdown);
+        rig.Runner.RequestResume(1);
+        rig.StepsForTheLastTime().Did("resumed 1", "run", "ended: shut down: the guest raised a triple fault");
+        foreach (var request in (Action[])[() => rig.Runner.RequestPark(2), () => rig.Runner.RequestCapture(3), () => rig.Runner.RequestResume(4), rig.Runner.RequestStop])
+        {
+            request();
+            rig.StepsForTheLastTime().Did();
+        }
+    }
+
+    [Fact]
+    public void A_request_that_waits_while_the_runner_ends_is_not_answered()
+    {
+        var rig = new Rig(Shutdown);
+        rig.OnReport = line =>
+        {
+            if (line.StartsWith("ended", StringComparison.Ordinal))
+                rig.Runner.RequestResume(2);
+        };
+        rig.Runner.RequestResume(1);
+        rig.StepsForTheLastTime().Did("resumed 1", "run", "ended: shut down: the guest raised a triple fault").StepsForTheLastTime().Did();
+    }
+
+    [Theory]
+    [InlineData(Shutdown, false)]
+    [InlineData(Io, false)]
+    [InlineData(Unknown, true)]
+    public void An_owner_that_throws_when_it_hears_the_end_hears_it_once(VcpuExitReason reason, bool isThrown)
+    {
+        var bug = new InvalidOperationException("the owner has a bug");
+        var rig = new Rig(new ScriptedExit(reason, Thrown: isThrown ? new KvmException("KVM_RUN", Efault, 0) : null))
+        {
+            OnExit = _ => ExitAction.Stop,
+            OnReport = line =>
+            {
+                if (line.StartsWith("ended", StringComparison.Ordinal))
+                    throw bug;
+            },
+        };
+        rig.Runner.RequestResume(1);
+        Assert.Same(bug, Assert.Throws<InvalidOperationException>(() => rig.Runner.Step()));
+        rig.StepsForTheLastTime();
+        Assert.Equal(1, rig.Ends);
     }
 
     private static void RequestEverything(Rig rig)

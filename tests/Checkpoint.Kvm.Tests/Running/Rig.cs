@@ -35,6 +35,9 @@ internal sealed class Rig : IExitHandler, IVcpuObserver
 
     public Exception? Failure { get; private set; }
 
+    /// <summary>How often the owner heard that the runner has ended.</summary>
+    public int Ends { get; private set; }
+
     public Rig Resumed()
     {
         Runner.RequestResume(1);
@@ -81,6 +84,7 @@ internal sealed class Rig : IExitHandler, IVcpuObserver
     public void OnEnded(string reason, Exception? failure)
     {
         Failure = failure;
+        Ends++;
         Report($"ended: {reason}");
     }
 

@@ -13,6 +13,7 @@ internal sealed class RunnerThread : IExitHandler, IVcpuObserver, IDisposable
     private readonly SemaphoreSlim _heard = new(0);
     private readonly ConcurrentQueue<Exception> _thrown = new();
     private readonly long[] _reports = new long[4];
+    private SleepWatch? _sleeper;
 
     public RunnerThread(bool doesIo = false)
     {
@@ -68,9 +69,9 @@ internal sealed class RunnerThread : IExitHandler, IVcpuObserver, IDisposable
         Wait(Report.Resumed, token);
     }
 
-    /// <summary>Waits until the thread is blocked.</summary>
-    public void WaitUntilItWaits() =>
-        Assert.True(SpinWait.SpinUntil(() => _thread.ThreadState.HasFlag(ThreadState.WaitSleepJoin), Patience), "The runner does not wait.");
+    /// <summary>Waits until the thread sleeps and does not get up again by itself.</summary>
+    public void WaitUntilItSleeps() =>
+        Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref _sleeper)?.IsAsleep() ?? false, Patience), "The runner does not sleep.");
 
     /// <summary>Waits until the thread has ended.</summary>
     /// <returns>What it threw.</returns>
@@ -110,6 +111,7 @@ internal sealed class RunnerThread : IExitHandler, IVcpuObserver, IDisposable
 
     private void Drive()
     {
+        Volatile.Write(ref _sleeper, SleepWatch.OfCurrentThread());
         try
         {
             Runner.Run();

@@ -6,10 +6,10 @@ public sealed class RunnerThreadTests
     private const int Cycles = 1000;
 
     [Fact]
-    public void A_parked_runner_waits_without_running_anything()
+    public void A_parked_runner_sleeps_without_running_anything()
     {
         using var thread = new RunnerThread().Start();
-        thread.WaitUntilItWaits();
+        thread.WaitUntilItSleeps();
         Assert.Equal((1, 0, 0), (thread.Vcpu.Bound, thread.Vcpu.Unbound, thread.Vcpu.Runs));
     }
 

@@ -7,6 +7,7 @@ namespace Checkpoint.Protocol.Tests.Coordination;
 public sealed class AppendEndTests : CoordinatorLaws
 {
     private const string Lost = "refused (another process has written to this machine's journal; open it again to go on)";
+    private static readonly Protocol.History.MachineHistory Two = Streams.Of(Streams.Full(1, segment: Streams.Segment("1.seg")), Streams.Full(2, 1));
     private static readonly AppendResult Conflict = new AppendResult.Conflict();
     private static readonly AppendResult Refused = new AppendResult.Refused("disk full");
 
@@ -17,7 +18,8 @@ public sealed class AppendEndTests : CoordinatorLaws
             .Pin(1).Then("reply 3: " + Lost)
             .Unpin(1).Then("reply 4: " + Lost)
             .Prune(1).Then("reply 5: " + Lost)
-            .Stop().Then("reply 6: " + Lost).In(Fenced);
+            .Stop().Then("reply 6: " + Lost)
+            .RecordRestore(Streams.Restored("web", 1, false)).Then("reply 7: " + Lost).In(Fenced);
 
     [Fact]
     public void A_conflict_answers_everybody_who_waits() =>
@@ -65,7 +67,52 @@ public sealed class AppendEndTests : CoordinatorLaws
     [Fact]
     public void A_checkpoint_of_somebody_else_in_the_place_of_ours_fences() =>
         Given().UpToTheAppend().AppendIsLost()
-            .Recovered(Streams.Of(Streams.Full(1) with { Id = new(0xdead) })).Then("reply 1: " + Lost).In(Fenced);
+            .Recovered(Streams.Of(Streams.Full(1) with { Id = new(0xdead) }).ByAnotherHand()).Then("reply 1: " + Lost).In(Fenced);
+
+    [Fact]
+    public void A_commit_of_somebody_else_in_the_place_of_our_abort_fences() =>
+        Given(vcpus: 1).Begin().Failed("vcpu 0", "hangs").Resumed("vcpu 0").AppendIsLost()
+            .Recovered(Streams.Of(Streams.Full(1)).ByAnotherHand()).Then("reply 1: " + Lost).In(Fenced);
+
+    [Fact]
+    public void A_pin_of_somebody_else_in_the_place_of_ours_fences() =>
+        Given(history: Two).Pin(1).AppendIsLost()
+            .Recovered(Two.After(Streams.Pinned(2)).ByAnotherHand()).Then("reply 1: " + Lost).In(Fenced);
+
+    [Fact]
+    public void A_pin_of_somebody_else_in_the_place_of_our_prune_fences_and_deletes_nothing() =>
+        Given(history: Two).Prune(1).AppendIsLost()
+            .Recovered(Two.After(Streams.Pinned(1)).ByAnotherHand()).Then("reply 1: " + Lost).In(Fenced);
+
+    [Fact]
+    public void A_stream_that_says_what_ours_would_but_ends_in_other_bytes_is_somebody_elses() =>
+        Given(history: Two).Pin(1).AppendIsLost()
+            .Recovered(Two.After(Streams.Pinned(1)).ByAnotherHand()).Then("reply 1: " + Lost).In(Fenced);
+
+    [Fact]
+    public void A_stream_with_the_end_of_before_does_not_hold_the_append()
+    {
+        Given(history: Two).Prune(1).AppendIsLost().Recovered(Two)
+            .Then("reply 1: refused (the journal refused to write: the journal lost the write)").In(Idle)
+            .Prune(1).Then("append Pruned 1");
+        Given(vcpus: 1).Begin().Failed("vcpu 0", "hangs").Resumed("vcpu 0").AppendIsLost().Recovered(Streams.Of())
+            .Then("reply 1: aborted (vcpu 0 hangs)").In(Idle);
+    }
+
+    [Fact]
+    public void A_stream_that_holds_only_the_first_event_of_our_append_is_somebody_elses() =>
+        Given(history: Two, options: new CoordinatorOptions { Keep = 1 }).UpToTheAppend().Then("append Committed 3 after 2 + Pruned 1, 2").AppendIsLost()
+            .Recovered(Two.After(Streams.Full(3, 2))).Then("reply 1: " + Lost).In(Fenced);
+
+    [Fact]
+    public void An_end_that_is_unknown_twice_is_recovered_from_once()
+    {
+        var vm = Given().UpToTheAppend();
+        var end = new CoordinatorInput.AppendEnded(((CoordinatorEffect.Append)vm.Effects[0]).AppendId, new AppendResult.Unknown("lost", Streams.HeadAt(2)));
+        vm.When(end).Then("recover").When(end).ThenNothing().In(Recovering)
+            .When(end with { Result = Conflict }).ThenNothing().In(Recovering)
+            .RecoveredWritten().Then("reply 1: committed 1").When(end).ThenNothing().In(Idle);
+    }
 
     [Fact]
     public void More_events_than_ours_fence() =>
@@ -75,12 +122,12 @@ public sealed class AppendEndTests : CoordinatorLaws
     [Fact]
     public void Another_event_in_the_place_of_our_commit_fences() =>
         Given(history: Streams.Of(Streams.Full(1))).UpToTheAppend().AppendIsLost()
-            .Recovered(Streams.Of(Streams.Full(1), Streams.Pinned(1))).Then("reply 1: " + Lost).In(Fenced);
+            .Recovered(Streams.Of(Streams.Full(1), Streams.Pinned(1)).ByAnotherHand()).Then("reply 1: " + Lost).In(Fenced);
 
     [Fact]
     public void An_end_with_our_number_but_another_digest_fences()
     {
-        var rewritten = Streams.Of(Streams.Full(1)) with { Head = new(2, Protocol.Events.Digest.Of("rewritten"u8)) };
+        var rewritten = Streams.Of(Streams.Full(1)).ByAnotherHand();
         Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendIsLost().Recovered(rewritten).Then("reply 1: " + Lost).In(Fenced);
     }
 

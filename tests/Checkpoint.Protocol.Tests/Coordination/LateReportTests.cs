@@ -72,14 +72,18 @@ public sealed class LateReportTests : CoordinatorLaws
     public void Who_was_captured_and_says_so_again_later_says_nothing() =>
         Given(vcpus: 1, devices: ["disk"]).BeginsAndAllPark().AllAreCaptured()
             .Captured("vcpu 0").ThenNothing().In(ResumingDevices)
-            .Resumed("device disk").Captured("device disk").ThenNothing().In(Storing)
-            .Resumed("vcpu 0").Stored().Captured("machine").ThenNothing().In(Appending);
+            .Resumed("device disk").Captured("device disk").ThenNothing().In(ResumingVcpus)
+            .Resumed("vcpu 0").Captured("device disk").ThenNothing().In(Storing)
+            .Stored().Captured("machine").ThenNothing().In(Appending);
 
     [Fact]
     public void Who_says_twice_that_it_runs_does_not_stand_for_another() =>
         Given(vcpus: 2, devices: ["disk", "net"]).BeginsAndAllPark().AllAreCaptured()
             .Resumed("device disk", "device disk").ThenNothing().In(ResumingDevices)
-            .Resumed("device net").In(Storing).Stored()
+            .Resumed("device net").In(ResumingVcpus)
+            .Resumed("device net").ThenNothing()
+            .Resumed("vcpu 0", "vcpu 0").ThenNothing().In(ResumingVcpus)
+            .Deadline(ResumingVcpus).Stored()
             .Resumed("device net").ThenNothing()
             .Resumed("vcpu 0", "vcpu 0").ThenNothing().In(Storing)
             .Resumed("vcpu 1").Then("append Committed 1 after none")
@@ -98,6 +102,53 @@ public sealed class LateReportTests : CoordinatorLaws
     }
 
     [Fact]
+    public void A_capture_that_ends_after_the_round_was_given_up_says_nothing()
+    {
+        var vm = Given(vcpus: 1).BeginsAndAllPark().Captured("vcpu 0").Deadline(Capturing).Captured("machine").ThenNothing().In(Aborting)
+            .Resumed("vcpu 0").Captured("machine").ThenNothing().In(Appending);
+        vm.AppendIsLost().Captured("machine").ThenNothing().In(Recovering)
+            .Recovered(vm.History).Captured("machine").ThenNothing().In(Idle);
+    }
+
+    [Theory]
+    [InlineData(Idle)]
+    [InlineData(ParkingVcpus)]
+    [InlineData(ParkingDevices)]
+    [InlineData(Capturing)]
+    [InlineData(ResumingDevices)]
+    [InlineData(ResumingVcpus)]
+    [InlineData(Aborting)]
+    [InlineData(Appending)]
+    [InlineData(Recovering)]
+    public void Parts_count_only_while_they_are_stored(RoundPhase phase) =>
+        Reach(Given(vcpus: 2, devices: ["disk"]), phase).Stored().ThenNothing().In(phase).NotStored("the disk is full").ThenNothing().In(phase);
+
+    [Fact]
+    public void Parts_that_were_told_before_they_were_asked_for_commit_nothing() =>
+        Given(vcpus: 1).BeginsAndAllPark().AllAreCaptured().Stored().Resumed("vcpu 0").Then("store 1 after none").In(Storing);
+
+    [Fact]
+    public void Parts_that_are_told_twice_are_committed_once()
+    {
+        Given(vcpus: 1).BeginsAndAllPark().AllAreCaptured().AllRun().Stored().Then("append Committed 1 after none").Stored().ThenNothing().In(Appending);
+        Given(vcpus: 1).StoresWhileVcpusWait().Stored().Stored().ThenNothing().In(Storing).Resumed("vcpu 0").Then("append Committed 1 after none");
+    }
+
+    [Theory]
+    [InlineData(ParkingVcpus)]
+    [InlineData(ParkingDevices)]
+    [InlineData(Capturing)]
+    public void Who_says_that_it_runs_before_anybody_was_told_to_says_nothing(RoundPhase phase) =>
+        Reach(Given(vcpus: 2, devices: ["disk"]), phase).Resumed("vcpu 0", "vcpu 1", "device disk", "machine").ThenNothing().In(phase);
+
+    [Fact]
+    public void The_machine_which_never_stopped_stands_for_nobody_when_it_says_that_it_runs() =>
+        Given(vcpus: 1, devices: ["disk"]).BeginsAndAllPark().AllAreCaptured()
+            .Resumed("machine").ThenNothing().In(ResumingDevices)
+            .Resumed("device disk").Resumed("machine").ThenNothing().In(ResumingVcpus)
+            .Deadline(ResumingVcpus).Stored().Resumed("machine").ThenNothing().In(Storing);
+
+    [Fact]
     public void A_capture_before_the_barrier_cannot_be()
     {
         Assert.Throws<UnreachableException>(() => Given(vcpus: 2).Begin().Parked("vcpu 0").Captured("vcpu 0"));
@@ -105,13 +156,16 @@ public sealed class LateReportTests : CoordinatorLaws
     }
 
     [Fact]
-    public void Parts_that_nobody_asked_for_cannot_be()
+    public void Who_was_not_told_to_park_cannot_park()
     {
-        Assert.Throws<UnreachableException>(() => Given().Begin().Stored());
-        Assert.Throws<UnreachableException>(() => Given().BeginsAndAllPark().Stored());
-        Assert.Throws<UnreachableException>(() => Given().BeginsAndAllPark().NotStored("why"));
-        Assert.Throws<UnreachableException>(() => Given().Begin().Deadline(ParkingVcpus).NotStored("why"));
+        Assert.Throws<UnreachableException>(() => Given(vcpus: 2, devices: ["disk"]).Begin().Parked("vcpu 0").Parked("device disk"));
+        Assert.Throws<UnreachableException>(() => Given(vcpus: 2).Begin().Parked("machine"));
+        Assert.Throws<UnreachableException>(() => Given(vcpus: 1, devices: ["disk"]).Begin().Parked("vcpu 0").Parked("machine"));
     }
+
+    [Fact]
+    public void A_vcpu_cannot_run_before_the_devices_do() =>
+        Assert.Throws<UnreachableException>(() => Given(vcpus: 1, devices: ["disk"]).BeginsAndAllPark().AllAreCaptured().Resumed("vcpu 0"));
 
     [Fact]
     public void A_participant_that_does_not_exist_cannot_report()
@@ -135,7 +189,8 @@ public sealed class LateReportTests : CoordinatorLaws
         ParkingDevices => vm.Begin().Parked("vcpu 0", "vcpu 1"),
         Capturing => vm.BeginsAndAllPark(),
         ResumingDevices => vm.BeginsAndAllPark().AllAreCaptured(),
-        Storing => vm.BeginsAndAllPark().AllAreCaptured().Resumed("device disk"),
+        ResumingVcpus => vm.BeginsAndAllPark().AllAreCaptured().Resumed("device disk"),
+        Storing => vm.StoresWhileVcpusWait(),
         Aborting => vm.Begin().Deadline(ParkingVcpus),
         Appending => vm.UpToTheAppend(),
         Recovering => vm.UpToTheAppend().AppendIsLost(),

@@ -20,7 +20,9 @@ internal sealed class LawBook
     private readonly HashSet<long> _committed = [];
     private RoundFacts _round = new(new RoundId(0));
     private CoordinatorEffect.Append? _inFlight;
+    private JournalHead _intended;
     private bool _isEndUnknown;
+    private bool _isForeign;
     private uint _gone;
 
     public LawBook(ImmutableArray<Participant> participants, MachineHistory stream)
@@ -52,10 +54,10 @@ internal sealed class LawBook
             case CoordinatorInput.Request request:
                 Law(_open.Add(request.RequestId) && !_answered.Contains(request.RequestId), "a request has a number of its own");
                 break;
-            case CoordinatorInput.ParticipantParked parked when parked.Round == Round:
+            case CoordinatorInput.ParticipantParked parked when parked.Round == Round && phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices:
                 _round.Parked |= Bit(parked.Participant);
                 break;
-            case CoordinatorInput.ParticipantCaptured captured when captured.Round == Round:
+            case CoordinatorInput.ParticipantCaptured captured when captured.Round == Round && phase == RoundPhase.Capturing:
                 _round.Captured |= Bit(captured.Participant);
                 break;
             case CoordinatorInput.ParticipantResumed resumed when resumed.Round == Round:
@@ -67,13 +69,13 @@ internal sealed class LawBook
             case CoordinatorInput.ParticipantGone gone:
                 _gone |= Bit(gone.Participant);
                 break;
-            case CoordinatorInput.DeadlineReached deadline when deadline.Round == Round && deadline.Phase == phase:
-                _round.Overdue |= 1u << (int)phase;
+            case CoordinatorInput.DeadlineReached deadline when deadline.Round == Round:
+                _round.NoteDeadline(deadline.Phase, phase);
                 break;
-            case CoordinatorInput.PartsStored stored when stored.Round == Round:
+            case CoordinatorInput.PartsStored stored when stored.Round == Round && phase == RoundPhase.Storing:
                 _round.IsStored = true;
                 break;
-            case CoordinatorInput.PartsNotStored lost when lost.Round == Round:
+            case CoordinatorInput.PartsNotStored lost when lost.Round == Round && phase == RoundPhase.Storing:
                 _round.IsLost = true;
                 break;
             case CoordinatorInput.AppendEnded ended when ended.AppendId == _inFlight?.AppendId && !_isEndUnknown:
@@ -108,9 +110,11 @@ internal sealed class LawBook
                     JudgeResume(Bit(resume.Participant), phase);
                     break;
                 case CoordinatorEffect.StoreParts store:
-                    Law(Has(_round.Captured, _everybody), "parts are stored when all are captured");
-                    Law(Has(_round.ToldToResume | _gone, _vcpus), "parts are stored when all have been told to run");
-                    Law(store.Number == Stream.HighestNumber + 1, "a checkpoint's number follows the highest");
+                    JudgeStore(store);
+                    break;
+                case CoordinatorEffect.DiscardParts discard:
+                    Law(discard.Round == Round && !_round.IsDiscarded, "the parts of a round are given up once");
+                    _round.IsDiscarded = true;
                     break;
                 case CoordinatorEffect.Append append:
                     JudgeAppend(append);
@@ -122,13 +126,18 @@ internal sealed class LawBook
                     Law(_open.Remove(reply.RequestId) && _answered.Add(reply.RequestId), "a request is answered once");
                     if (reply.Answer is CoordinatorReply.Committed committed)
                         Law(_committed.Contains(committed.Checkpoint.Number), "no reply says committed before the append has ended");
+                    if (reply.Answer is CoordinatorReply.Refused { Obstacle: Refusal.CheckpointAlreadyRunning })
+                        Law(IsRound(phase), "only a round keeps another from beginning");
                     break;
                 default:
                     break;
             }
         }
 
-        Law(phase is not (RoundPhase.Idle or RoundPhase.Stopped) || _inFlight is null, "nothing is in flight while the coordinator is idle");
+        Law((phase == RoundPhase.Fenced) == _isForeign, "the coordinator is fenced when somebody else has written, and only then");
+        Law((_inFlight is not null) == (phase is RoundPhase.Appending or RoundPhase.Recovering), "an append is in flight in its phases, and only then");
+        Law((phase == RoundPhase.Recovering) == _isEndUnknown, "an unknown end is recovered from");
+        Law(IsSomebodyAwaited(phase), "a phase ends when nobody is waited for any more");
         Law(
             phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing or RoundPhase.ResumingDevices
             || Has(_round.ToldToResume | _gone, _round.ToldToPark),
@@ -142,20 +151,23 @@ internal sealed class LawBook
             case AppendResult.Committed committed:
                 Write(append, Stream.After(append.Events.AsSpan()) with { Head = committed.Head });
                 break;
-            case AppendResult.Unknown:
+            case AppendResult.Unknown unknown:
                 _isEndUnknown = true;
+                _intended = unknown.Intended;
                 break;
             default:
                 _inFlight = null;
+                _isForeign = result is AppendResult.Conflict;
                 break;
         }
     }
 
     private void HearRecovery(CoordinatorEffect.Append append, MachineHistory found)
     {
-        var hoped = Stream.After(append.Events.AsSpan());
-        if (found.Head.SequenceNumber == hoped.Head.SequenceNumber && Streams.SayTheSame(found, hoped))
+        if (found.Head == _intended)
             Write(append, found);
+        else
+            _isForeign = found.Head != Stream.Head;
         _inFlight = null;
         _isEndUnknown = false;
     }
@@ -205,6 +217,38 @@ internal sealed class LawBook
         _round.ToldToResume |= who;
     }
 
+    private void JudgeStore(CoordinatorEffect.StoreParts store)
+    {
+        Law(store.Round == Round && !_round.IsToldToStore, "the parts of a round are stored once");
+        Law(Has(_round.Captured, _everybody), "parts are stored when all are captured");
+        Law(Has(_round.ToldToResume | _gone, _vcpus), "parts are stored when all have been told to run");
+        Law(
+            _round.Was(RoundPhase.ResumingVcpus) || _round.Was(RoundPhase.Storing) || Has(_round.Runs | _gone, _vcpus),
+            "storing waits a moment for the vCPUs");
+        Law((store.Number, store.Parent) == (Stream.HighestNumber + 1, Stream.Current), "a checkpoint's number follows the highest");
+        _round.IsToldToStore = true;
+    }
+
+    private bool IsRound(RoundPhase phase) => phase is RoundPhase.Appending or RoundPhase.Recovering
+        ? _inFlight!.Events[0] is MachineEvent.CheckpointCommitted or MachineEvent.CheckpointAborted
+        : phase is not (RoundPhase.Idle or RoundPhase.Fenced or RoundPhase.Stopped);
+
+    private bool IsSomebodyAwaited(RoundPhase phase)
+    {
+        var runs = _round.Runs | _gone;
+        return phase switch
+        {
+            RoundPhase.ParkingVcpus => !Has(_round.Parked, _vcpus),
+            RoundPhase.ParkingDevices => !Has(_round.Parked, _devices),
+            RoundPhase.Capturing => !Has(_round.Captured, _everybody),
+            RoundPhase.ResumingDevices => !Has(runs, _devices) && !_round.Was(RoundPhase.ResumingDevices),
+            RoundPhase.ResumingVcpus => !Has(runs, _vcpus) && !_round.Was(RoundPhase.ResumingVcpus) && !_round.Was(RoundPhase.Storing),
+            RoundPhase.Storing => !(_round.IsStored || _round.IsLost) || (!Has(runs, _vcpus) && !_round.Was(RoundPhase.Storing)),
+            RoundPhase.Aborting => !Has(runs, _round.ToldToResume) && !_round.Was(RoundPhase.Aborting),
+            _ => true,
+        };
+    }
+
     private void JudgeAppend(CoordinatorEffect.Append append)
     {
         Law(_inFlight is null, "one append at a time");
@@ -214,15 +258,18 @@ internal sealed class LawBook
         switch (append.Events[0])
         {
             case MachineEvent.CheckpointCommitted committed:
-                Law(_round.IsStored, "nothing is committed before its parts are stored");
+                Law(_round.IsStored && !_round.IsLost && !_round.IsDiscarded, "nothing is committed before its parts are stored");
                 Law(append.StateOf == Round, "a commit brings its own state document");
                 Law(committed.Number == Stream.HighestNumber + 1, "numbers grow by one");
                 Law(_round.Was(RoundPhase.Storing) || Has(runs, _vcpus), "the commit waits for the vCPUs, or for their deadline");
                 Law(_round.Was(RoundPhase.ResumingDevices) || Has(runs, _devices), "the vCPUs wait for the devices, or for their deadline");
                 break;
             case MachineEvent.CheckpointAborted:
+                Law(_round.IsDiscarded, "the parts of a round that is given up are discarded");
                 Law(
-                    _round.IsLost || _round.Was(RoundPhase.Aborting) || Has(runs, _round.ToldToResume),
+                    _round.IsToldToStore
+                        ? _round.IsLost && (_round.Was(RoundPhase.Storing) || Has(runs, _vcpus))
+                        : _round.Was(RoundPhase.Aborting) || Has(runs, _round.ToldToResume),
                     "the abort waits until all run, or for their deadline");
                 break;
             default:
@@ -241,31 +288,5 @@ internal sealed class LawBook
     {
         if (!holds)
             Assert.Fail($"A law is broken: {law}.");
-    }
-
-    /// <summary>Who was told what in a round, and who has said what; participants are bits.</summary>
-    private sealed class RoundFacts(RoundId id)
-    {
-        public RoundId Id { get; } = id;
-
-        public uint ToldToPark { get; set; }
-
-        public uint Parked { get; set; }
-
-        public uint ToldToCapture { get; set; }
-
-        public uint Captured { get; set; }
-
-        public uint ToldToResume { get; set; }
-
-        public uint Runs { get; set; }
-
-        public uint Overdue { get; set; }
-
-        public bool IsStored { get; set; }
-
-        public bool IsLost { get; set; }
-
-        public bool Was(RoundPhase overdue) => (Overdue & (1u << (int)overdue)) != 0;
     }
 }

@@ -19,16 +19,18 @@ public sealed class PauseAllocationTests
         ],
         new CoordinatorOptions());
 
-    [Fact]
-    public void From_the_first_park_until_devices_run_again_the_coordinator_allocates_nothing()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void From_the_first_park_until_the_disk_begins_and_all_run_again_the_coordinator_allocates_nothing(bool storesBeforeAllRun)
     {
         for (var round = 1; round <= WarmUpRounds; round++)
-            TakeCheckpoint(round);
+            TakeCheckpoint(round, storesBeforeAllRun);
 
-        Assert.Equal(0, TakeCheckpoint(WarmUpRounds + 1));
+        Assert.Equal(0, TakeCheckpoint(WarmUpRounds + 1, storesBeforeAllRun));
     }
 
-    private long TakeCheckpoint(long number)
+    private long TakeCheckpoint(long number, bool storesBeforeAllRun)
     {
         var round = new RoundId(number);
         var now = new Moment(number, Streams.Noon);
@@ -36,11 +38,12 @@ public sealed class PauseAllocationTests
         [
             .. Enumerable.Range(0, Vcpus + Devices).Select(index => new CoordinatorInput.ParticipantParked(round, index)),
             .. Enumerable.Range(0, Vcpus + Devices + 1).Select(index => new CoordinatorInput.ParticipantCaptured(round, index)),
+            .. Enumerable.Range(Vcpus, Devices).Select(index => new CoordinatorInput.ParticipantResumed(round, index)),
+            .. storesBeforeAllRun ? (CoordinatorInput[])[new CoordinatorInput.DeadlineReached(round, RoundPhase.ResumingVcpus)] : [],
+            .. Enumerable.Range(0, Vcpus).Select(index => new CoordinatorInput.ParticipantResumed(round, index)),
         ];
         CoordinatorInput[] rest =
         [
-            .. Enumerable.Range(Vcpus, Devices).Select(index => new CoordinatorInput.ParticipantResumed(round, index)),
-            .. Enumerable.Range(0, Vcpus).Select(index => new CoordinatorInput.ParticipantResumed(round, index)),
             new CoordinatorInput.PartsStored(round, new StoredParts(default, null, CheckpointMode.Full, 0, 0, null, "msrs")),
             new CoordinatorInput.AppendEnded(number, new AppendResult.Committed(Streams.HeadAt(number + 1))),
         ];
@@ -52,7 +55,8 @@ public sealed class PauseAllocationTests
             _coordinator.Handle(input, now, _effects);
         var allocated = GC.GetAllocatedBytesForCurrentThread() - before;
 
-        Assert.Equal(RoundPhase.ResumingDevices, _coordinator.Phase);
+        Assert.Equal(RoundPhase.Storing, _coordinator.Phase);
+        Assert.Single(_effects.OfType<CoordinatorEffect.StoreParts>());
         foreach (var input in rest)
             _coordinator.Handle(input, now, _effects);
         Assert.Equal(RoundPhase.Idle, _coordinator.Phase);

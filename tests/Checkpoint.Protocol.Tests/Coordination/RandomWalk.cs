@@ -1,5 +1,4 @@
 using System.Collections.Immutable;
-using System.Diagnostics;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
@@ -10,9 +9,10 @@ namespace Checkpoint.Protocol.Tests.Coordination;
 /// A world around one coordinator that does what it is asked in an order of its own, fails, dies, is late, says things twice
 /// and makes things up. All of it follows from the seed.
 /// </summary>
-internal sealed class RandomWalk
+internal sealed partial class RandomWalk
 {
     private const int MaxRemembered = 32;
+    private static readonly RoundPhase[] Phases = Enum.GetValues<RoundPhase>();
     private static readonly ParticipantFailure Failure = new("failed");
 
     private readonly Random _random;
@@ -22,7 +22,6 @@ internal sealed class RandomWalk
     private readonly List<CoordinatorEffect> _effects = new(capacity: 64);
     private readonly List<CoordinatorInput> _owed = [];
     private readonly List<CoordinatorInput> _said = [];
-    private readonly HashSet<int> _gone = [];
     private MachineHistory _journal = Streams.Of();
     private CoordinatorInput? _last;
     private long _lastRequest;
@@ -84,7 +83,7 @@ internal sealed class RandomWalk
                 Die(_random.Next(_participants.Length));
                 break;
             case < 18:
-                Say(new CoordinatorInput.DeadlineReached(_laws.Round, (RoundPhase)_random.Next(11)));
+                Say(new CoordinatorInput.DeadlineReached(_laws.Round, AnyOf(Phases)));
                 break;
             case < 24 when _said.Count > 0:
                 Say(Pick(_said));
@@ -92,7 +91,7 @@ internal sealed class RandomWalk
             case < 28:
                 SayLate();
                 break;
-            case < 30:
+            case < 32:
                 SayImpossible();
                 break;
             default:
@@ -131,7 +130,8 @@ internal sealed class RandomWalk
         < 10 => Begin(),
         < 14 => new CoordinatorInput.Pin(++_lastRequest, _random.NextInt64(_journal.HighestNumber + 2)),
         < 17 => new CoordinatorInput.Unpin(++_lastRequest, _random.NextInt64(_journal.HighestNumber + 2)),
-        < 19 => new CoordinatorInput.Prune(++_lastRequest, _random.Next(1, 5)),
+        < 18 => new CoordinatorInput.Prune(++_lastRequest, _random.Next(5)),
+        < 19 => new CoordinatorInput.RecordRestore(++_lastRequest, Streams.Restored("web", 1, continues: _random.Next(2) == 0)),
         _ when _random.Next(10) == 0 => new CoordinatorInput.Stop(++_lastRequest),
         _ => Begin(),
     };
@@ -161,101 +161,26 @@ internal sealed class RandomWalk
         }
     }
 
-    private AppendResult EndAppend(CoordinatorEffect.Append append)
-    {
-        switch (_random.Next(100))
-        {
-            case < 80:
-                _journal = _journal.After(append.Events.AsSpan());
-                return new AppendResult.Committed(_journal.Head);
-            case < 88:
-                return new AppendResult.Refused("disk full");
-            case < 92:
-                _journal = _journal.After(append.Events.AsSpan());
-                return new AppendResult.Unknown("connection lost after the write");
-            case < 97:
-                return new AppendResult.Unknown("connection lost before the write");
-            case < 98 when append.StateOf is not null:
-                _journal = _journal.After(Streams.Aborted("somebody else's"));
-                return new AppendResult.Unknown("connection lost to somebody else");
-            case < 99:
-                return new AppendResult.Unknown("connection lost before the write");
-            default:
-                return new AppendResult.Conflict();
-        }
-    }
-
-    private void Die(int participant)
-    {
-        // Who has ended ends once, and says nothing more.
-        var kind = _participants[participant].Kind;
-        if (_coordinator.Phase == RoundPhase.ResumingDevices && kind == ParticipantKind.Vcpu)
-            return;
-        if (_coordinator.Phase == RoundPhase.Aborting && kind == ParticipantKind.Device)
-            return;
-        if (!_gone.Add(participant))
-            return;
-        _owed.RemoveAll(owed => ParticipantOf(owed) == participant);
-        Say(new CoordinatorInput.ParticipantGone(participant, Failure));
-    }
-
-    /// <summary>Something about a round that is over or has never been.</summary>
-    private void SayLate()
-    {
-        var round = new RoundId(_random.Next(2) == 0 ? _laws.Round.Value + 1 : _random.NextInt64(Math.Max(1, _laws.Round.Value)));
-        var who = _random.Next(_participants.Length);
-        Say(_random.Next(7) switch
-        {
-            0 => new CoordinatorInput.ParticipantParked(round, who),
-            1 => new CoordinatorInput.ParticipantCaptured(round, who),
-            2 => new CoordinatorInput.ParticipantResumed(round, who),
-            3 => new CoordinatorInput.ParticipantFailed(round, who, Failure),
-            4 => PartsOf(round),
-            5 => new CoordinatorInput.PartsNotStored(round, "disk full"),
-            _ => new CoordinatorInput.AppendEnded(-1, new AppendResult.Conflict()),
-        });
-        Assert.Empty(_effects);
-    }
-
-    /// <summary>Something that cannot be: the coordinator throws and does nothing.</summary>
-    private void SayImpossible()
-    {
-        var phase = _coordinator.Phase;
-        if (phase is not (RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices))
-            return;
-        _effects.Clear();
-        _last = _random.Next(2) == 0 ? new CoordinatorInput.ParticipantCaptured(_laws.Round, 0) : PartsOf(_laws.Round);
-        Assert.Throws<UnreachableException>(() => _coordinator.Handle(_last, Now(), _effects));
-        Assert.Empty(_effects);
-        Assert.Equal(phase, _coordinator.Phase);
-    }
-
     private void Say(CoordinatorInput input)
     {
-        _effects.Clear();
-        if (!IsPossible(input))
+        // Nothing in a recovered stream says which recovery it belongs to: the shell answers each one once.
+        if (input is CoordinatorInput.Recovered recovered && _coordinator.Phase == RoundPhase.Recovering && recovered.History != _journal)
             return;
+        Tell(input);
+        if (input is not CoordinatorInput.Request)
+            Remember(input);
+    }
+
+    private void Tell(CoordinatorInput input)
+    {
+        _effects.Clear();
         _last = input;
         _laws.Hear(input, _coordinator.Phase);
         _coordinator.Handle(input, Now(), _effects);
         _laws.Judge(_effects, _coordinator.Phase);
-        if (input is not CoordinatorInput.Request && (RoundOf(input) ?? _laws.Round).Value <= _laws.Round.Value)
-            Remember(input);
         foreach (var effect in _effects)
             Owe(effect);
     }
-
-    /// <summary>What honest participants and an honest shell can say in this phase.</summary>
-    private bool IsPossible(CoordinatorInput input) => input switch
-    {
-        CoordinatorInput.ParticipantCaptured captured when captured.Round == _laws.Round =>
-            _coordinator.Phase is RoundPhase.Capturing or RoundPhase.Aborting,
-        CoordinatorInput.PartsStored stored when stored.Round == _laws.Round => _coordinator.Phase == RoundPhase.Storing,
-        CoordinatorInput.PartsNotStored lost when lost.Round == _laws.Round => _coordinator.Phase == RoundPhase.Storing,
-        CoordinatorInput.AppendEnded => _coordinator.Phase != RoundPhase.Recovering,
-        CoordinatorInput.Recovered recovered => _coordinator.Phase != RoundPhase.Recovering || recovered.History == _journal,
-        _ => true,
-    };
 
     private void Owe(CoordinatorEffect effect)
     {
@@ -299,12 +224,15 @@ internal sealed class RandomWalk
 
     private T Pick<T>(List<T> from) => from[_random.Next(from.Count)];
 
+    private T AnyOf<T>(T[] from) => from[_random.Next(from.Length)];
+
     private static CoordinatorInput.PartsStored PartsOf(RoundId round) =>
         new(round, new StoredParts(default, null, CheckpointMode.Full, 0, 0, null, "msrs"));
 
     private static RoundId? RoundOf(CoordinatorInput input) => input switch
     {
         CoordinatorInput.ParticipantFailed failed => failed.Round,
+        CoordinatorInput.DeadlineReached deadline => deadline.Round,
         CoordinatorInput.PartsStored stored => stored.Round,
         CoordinatorInput.PartsNotStored lost => lost.Round,
         CoordinatorInput.ParticipantParked parked => parked.Round,

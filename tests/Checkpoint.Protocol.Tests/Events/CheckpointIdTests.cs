@@ -26,4 +26,16 @@ public sealed class CheckpointIdTests
     [InlineData("-123456789abcdef0123456789abcdef0")]
     [InlineData("g0000000000000000000000000000000")]
     public void What_is_not_hex_is_no_id(string text) => Assert.Throws<FormatException>(() => CheckpointId.Parse(text));
+
+    [Theory]
+    [InlineData("7")]
+    [InlineData("0123456789abcdeffedcba987654321")]
+    [InlineData("0123456789abcdeffedcba98765432100")]
+    [InlineData("00000000000000000000000000000000000000000000000000000000deadbeef")]
+    public void An_id_has_exactly_32_digits(string text) => Assert.Throws<FormatException>(() => CheckpointId.Parse(text));
+
+    [Theory]
+    [InlineData("0123456789abcdeffedcba987654321 ")]
+    [InlineData("0123456789abcdeffedcba98765432\u0661\u0662")]
+    public void Digits_are_those_of_ascii(string text) => Assert.Throws<FormatException>(() => CheckpointId.Parse(text));
 }

@@ -74,6 +74,8 @@ public sealed class MachineHistoryTests
     {
         Assert.Equal(2, Of(Full(1), Increment(2, 1)).Current);
         Assert.Throws<InvalidHistoryException>(() => Of(Full(1), Increment(2, 7)));
+        Assert.Throws<InvalidHistoryException>(() => Of(Increment(1, null)));
+        Assert.Throws<InvalidHistoryException>(() => Of(Full(1), Increment(2, null)));
         Assert.Throws<InvalidHistoryException>(() => Of(Full(1), Full(2, 1), Pruned(1), Increment(3, 1)));
     }
 

@@ -1,3 +1,7 @@
+using System.Buffers.Binary;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Registers;
+
 namespace Checkpoint.Kvm.Guests;
 
 /// <summary>The guest <see cref="GuestKind.Ledger"/> for AArch64; arm64/ledger.S says what its registers are.</summary>
@@ -5,6 +9,8 @@ internal sealed class Arm64LedgerProgram : Arm64GuestProgram
 {
     private const int FirstHand = 19;
     private const int Hands = 4;
+    private const int AtomicShift = 20; // ID_AA64ISAR0_EL1.Atomic
+    private const ulong AtomicLse = 2;
 
     private static readonly StepFunction s_random = StepFunction.Guest;
 
@@ -22,6 +28,17 @@ internal sealed class Arm64LedgerProgram : Arm64GuestProgram
     public override ulong UsedMemoryBytes => FirstFreePage + LedgerShape.SharedBytes;
 
     private protected override ReadOnlySpan<byte> Code => Arm64LedgerCode.Bytes;
+
+    /// <exception cref="NotSupportedException">The processor has no SWPAL.</exception>
+    internal override void Enter(IVcpu vcpu, int index)
+    {
+        // Without it the guest would run into an undefined instruction and never take a step.
+        Span<byte> features = stackalloc byte[sizeof(ulong)];
+        vcpu.GetOneReg(Arm64SystemRegisters.IdOf("ID_AA64ISAR0_EL1"), features);
+        if (((BinaryPrimitives.ReadUInt64LittleEndian(features) >> AtomicShift) & 0xf) < AtomicLse)
+            throw new NotSupportedException("This processor lacks the atomic instructions of Armv8.1 (FEAT_LSE), which the ledger needs; run the counter.");
+        base.Enter(vcpu, index);
+    }
 
     private protected override void LoadData(Action<ulong, ReadOnlyMemory<byte>> write) =>
         _shape.LoadTokens(Options.Seed, FirstFreePage, write);

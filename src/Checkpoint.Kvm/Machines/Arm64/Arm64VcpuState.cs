@@ -92,8 +92,8 @@ internal sealed class Arm64VcpuState : VcpuState
         if (id == Arm64Registers.SveLengths)
             return false;
 
-        // Since Linux 6.4 a counter's value sets an offset that all vCPUs of the VM share (KVM_ARM_SET_COUNTER_OFFSET, api.rst
-        // 4.139): the first vCPU sets it, and the later ones would each move it by the time in between.
+        // Since Linux 6.4 a counter's value sets an offset that all vCPUs of the VM share (as KVM_ARM_SET_COUNTER_OFFSET does):
+        // the first vCPU sets it, and the later ones would each move it by the time in between.
         return Vcpu.Index == 0 || !IsCounter(id);
     }
 

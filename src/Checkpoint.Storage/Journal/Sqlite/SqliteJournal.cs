@@ -265,9 +265,11 @@ public sealed class SqliteJournal : IJournal
             Rollback(session);
             if (SqliteResults.SpoilsConnection(fault.Code))
                 Abandon();
-            throw vm is not null && fault.Primary is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB
-                ? new IntegrityException(vm!, "journal", Describe(fault), inner: fault)
-                : new StoreException(StoreFailure.Unusable, Describe(fault), fault);
+            if (fault.Primary is not (raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB))
+                throw new StoreException(StoreFailure.Unusable, Describe(fault), fault);
+            throw vm is null
+                ? new StoreException(StoreFailure.Damaged, $"{Describe(fault)}; restore the file from a backup", fault)
+                : new IntegrityException(vm, "journal", Describe(fault), inner: fault);
         }
     }
 

@@ -110,7 +110,7 @@ internal static class SqliteOpening
         catch (SqliteFault fault)
         {
             session?.Dispose();
-            throw new StoreException(StoreFailure.Unusable, Describe(path, fault), fault);
+            throw new StoreException(fault.Primary == raw.SQLITE_CORRUPT ? StoreFailure.Damaged : StoreFailure.Unusable, Describe(path, fault), fault);
         }
         catch
         {

@@ -11,23 +11,20 @@ public sealed class Arm64LedgerTests
     {
         var guest = New();
         var random = new Random(3);
-        for (var i = 0; i < 12_000; i++)
+        for (var i = 0; i < 6000; i++)
         {
             // The long hold would fill the test: it is stepped over.
             var vcpu = random.Next(3);
             do
                 guest.Step(vcpu);
             while (guest.Offset(vcpu) is >= Arm64LedgerCode.Hold and < Arm64LedgerCode.HoldDone);
-            if (i % 3 == 0)
-            {
-                var verdict = guest.Verify();
-                Assert.True(verdict.Ok, $"instruction {i}, offset 0x{guest.Offset(vcpu):x}: {string.Join("; ", verdict.Failures)}");
-            }
+            var verdict = guest.Verify();
+            Assert.True(verdict.Ok, $"instruction {i}, offset 0x{guest.Offset(vcpu):x}: {string.Join("; ", verdict.Failures)}");
         }
 
         var end = guest.Verify();
         Assert.All(end.Steps, steps => Assert.True(steps > 50));
-        Assert.True(end.Hops > 100);
+        Assert.True(end.Hops > 50);
         Assert.All(Enumerable.Range(0, 3), vcpu => Assert.True(guest.Device[vcpu].Reports > 0));
     }
 

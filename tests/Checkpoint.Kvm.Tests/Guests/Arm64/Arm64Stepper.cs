@@ -184,6 +184,8 @@ internal sealed class Arm64Stepper
 
     private sealed class Vcpu
     {
+        private static readonly int[] s_usedVectors = [14, 15];
+
         public Vcpu(IReadOnlyList<(ulong Id, ulong Value)> entry)
         {
             var values = entry.ToDictionary(each => each.Id, each => each.Value);
@@ -232,7 +234,7 @@ internal sealed class Arm64Stepper
             [.. X],
             Pc,
             Pstate,
-            Enumerable.Range(0, Arm64GuestRegisters.VectorRegisters).ToImmutableDictionary(i => i, i => Bytes(V[2 * i], V[(2 * i) + 1])));
+            s_usedVectors.ToImmutableDictionary(i => i, i => Bytes(V[2 * i], V[(2 * i) + 1])));
 
         private void Flags(bool zero, bool carry) => Pstate = (Pstate & 0x0fff_ffff) | (zero ? 1UL << 30 : 0) | (carry ? 1UL << 29 : 0);
 

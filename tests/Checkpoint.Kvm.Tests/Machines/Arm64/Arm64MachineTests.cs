@@ -1,4 +1,5 @@
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Machines.Arm64;
 using Checkpoint.Kvm.Registers;
@@ -174,6 +175,17 @@ public sealed class Arm64MachineTests
         Assert.Throws<ArgumentException>(() => MachineBuilder.Create(kvm, shortFeatures));
         Assert.Throws<ArgumentException>(() => MachineBuilder.Create(kvm, withChip with { Architecture = (MachineArchitecture)9 }));
         Assert.Empty(kvm.Open);
+    }
+
+    [Fact]
+    public void A_ledger_is_refused_by_a_processor_without_its_atomic_instruction()
+    {
+        using var kvm = new FakeArm64Kvm();
+        var options = new GuestOptions { Architecture = MachineArchitecture.Arm64, Vcpus = 1 };
+        Assert.Throws<NotSupportedException>(() => GuestMachine.Create(kvm, GuestKind.Ledger, options));
+        Assert.Empty(kvm.Open);
+        using var counter = GuestMachine.Create(kvm, GuestKind.Counter, options);
+        Assert.Equal([], counter.Verify().Failures);
     }
 
     [Fact]

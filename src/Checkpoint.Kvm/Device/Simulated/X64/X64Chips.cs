@@ -15,7 +15,7 @@ internal sealed class X64Chips(SimulatedVm vm)
     private const uint KnownClockFlags = 14; // KVM_CLOCK_TSC_STABLE, KVM_CLOCK_REALTIME, KVM_CLOCK_HOST_TSC
     private const uint RouteToChip = 1; // KVM_IRQ_ROUTING_IRQCHIP
     private const uint RouteToMsi = 2; // KVM_IRQ_ROUTING_MSI
-    private const ulong MostReservedPins = 24;
+    private const ulong MostReservedPins = SimulatedCapabilities.Routes;
     private const uint RedirectionAfterReset = 0x10000; // masked
 
     private readonly byte[][] _chips = [new byte[ChipBytes], new byte[ChipBytes], new byte[ChipBytes]];
