@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Checkpoint.Actors.Coordination;
+using Checkpoint.Actors.Restoring;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
@@ -18,15 +19,17 @@ namespace Checkpoint.Actors;
 /// </summary>
 public sealed class CheckpointEngine : IAsyncDisposable
 {
-    private const int MaxAttempts = 10;
-
     private readonly TimeProvider _time;
+    private readonly CheckpointFinder _finder;
+    private readonly MachineRestorer _restorer;
     private readonly ConcurrentDictionary<string, AttachedMachine> _attached = new();
 
     private CheckpointEngine(CheckpointStore store, TimeProvider time)
     {
         Store = store;
         _time = time;
+        _finder = new CheckpointFinder(store);
+        _restorer = new MachineRestorer(store, _finder, time);
     }
 
     /// <summary>What is stored.</summary>
@@ -82,21 +85,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <summary>Finds a checkpoint.</summary>
     /// <returns>The machine's name and the event that committed it.</returns>
     /// <exception cref="StoreException">There is none, or several begin with those digits.</exception>
-    public async Task<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)> FindAsync(CheckpointReference reference, CancellationToken cancellationToken = default)
-    {
-        switch (reference)
-        {
-            case CheckpointReference.OfMachine machine:
-                var history = await KnownAsync(machine.Vm, cancellationToken).ConfigureAwait(false);
-                return machine.FindIn(history) is { } found
-                    ? (machine.Vm, found)
-                    : throw new StoreException(StoreFailure.NotFound, $"there is no checkpoint {reference}; 'checkpoint list --vm {machine.Vm}' shows those that there are");
-            case CheckpointReference.IdPrefix prefix:
-                return await FindByIdAsync(prefix, cancellationToken).ConfigureAwait(false);
-            default:
-                throw new ArgumentException($"Unknown reference {reference}.", nameof(reference));
-        }
-    }
+    public Task<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)> FindAsync(CheckpointReference reference, CancellationToken cancellationToken = default) =>
+        _finder.FindAsync(reference, cancellationToken);
 
     /// <summary>
     /// Builds a fresh machine that holds exactly what a checkpoint says. Nothing runs; where a single register is refused or
@@ -123,56 +113,13 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <param name="policy">What is asked of each register.</param>
     /// <param name="clock">What the guest's clock does with the time since the checkpoint.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
-    public async Task<RestoredMachine> RestoreAsync(
+    public Task<RestoredMachine> RestoreAsync(
         IKvm kvm,
         CheckpointReference reference,
         RegisterPolicy policy,
         ClockPolicy clock = ClockPolicy.Freeze,
-        CancellationToken cancellationToken = default)
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            var (vm, checkpoint) = await FindAsync(reference, cancellationToken).ConfigureAwait(false);
-            try
-            {
-                return await RestoreAsync(kvm, vm, checkpoint, policy, clock, cancellationToken).ConfigureAwait(false);
-            }
-            catch (IntegrityException) when (attempt < MaxAttempts)
-            {
-                // What is missing may be gone because the machine runs elsewhere and prunes: then the checkpoint is gone too,
-                // and the reference is looked up again. What is still there is damaged.
-                var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
-                if (history.Live.ContainsKey(checkpoint.Number))
-                    throw;
-            }
-        }
-    }
-
-    private async Task<RestoredMachine> RestoreAsync(
-        IKvm kvm,
-        string vm,
-        MachineEvent.CheckpointCommitted checkpoint,
-        RegisterPolicy policy,
-        ClockPolicy clock,
-        CancellationToken cancellationToken)
-    {
-        var document = await Store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
-        var machine = MachineBuilder.Create(kvm, document.Machine);
-        try
-        {
-            if (checkpoint.Segment is not null)
-                FillMemory(vm, checkpoint, machine, cancellationToken);
-            var report = machine.Restore(document, clock, checkpoint.At, _time.GetUtcNow(), policy);
-            if (report.Refusals.Count > 0)
-                throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", report.Refusals);
-            return new RestoredMachine(machine, vm, checkpoint, document, policy.Name, report.Leniences);
-        }
-        catch
-        {
-            machine.Dispose();
-            throw;
-        }
-    }
+        CancellationToken cancellationToken = default) =>
+        _restorer.RestoreAsync(kvm, reference, policy, clock, cancellationToken);
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another
@@ -229,39 +176,6 @@ public sealed class CheckpointEngine : IAsyncDisposable
         return outcome is AppendOutcome.Committed committed
             ? after with { Head = committed.Head }
             : throw new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' could not be written to the journal: {outcome}; try again");
-    }
-
-    private async Task<MachineHistory> KnownAsync(string vm, CancellationToken cancellationToken)
-    {
-        var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
-        return history.Registration is null
-            ? throw new StoreException(StoreFailure.NotFound, $"there is no machine '{vm}'; 'checkpoint list' shows those that there are")
-            : history;
-    }
-
-    private async Task<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)> FindByIdAsync(CheckpointReference.IdPrefix prefix, CancellationToken cancellationToken)
-    {
-        var found = new List<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)>();
-        foreach (var vm in await Store.ListMachinesAsync(cancellationToken).ConfigureAwait(false))
-        {
-            var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
-            found.AddRange(history.Live.Values
-                .Where(prefix.Fits)
-                .Select(live => (vm, live)));
-        }
-
-        return found.Count switch
-        {
-            1 => found[0],
-            0 => throw new StoreException(StoreFailure.NotFound, $"there is no checkpoint whose id begins with {prefix}; 'checkpoint list' shows those that there are"),
-            _ => throw new StoreException(StoreFailure.NotFound, $"{found.Count} checkpoints have an id that begins with {prefix}; write more digits"),
-        };
-    }
-
-    private void FillMemory(string vm, MachineEvent.CheckpointCommitted checkpoint, Machine machine, CancellationToken cancellationToken)
-    {
-        using var segment = Store.Segments.Open(vm, checkpoint);
-        MemoryFiller.Fill(segment, machine.Memory, cancellationToken);
     }
 
     private async Task<bool> TryRecordAsync(RestoredMachine restored, CancellationToken cancellationToken)

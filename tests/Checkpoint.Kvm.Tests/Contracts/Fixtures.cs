@@ -30,3 +30,6 @@ public sealed class SimulatedX64MemoryTests() : MemoryContract(new SimulatedKvm(
 public sealed class SimulatedX64MachineTests() : MachineContract(new SimulatedKvm(new() { ManyRegs = SimulatedManyRegs.Present }));
 
 public sealed class SimulatedArm64MemoryTests() : MemoryContract(new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 }));
+
+public sealed class SimulatedArm64MachineTests()
+    : MachineContract(new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64, ManyRegs = SimulatedManyRegs.Present }), MachineArchitecture.Arm64);

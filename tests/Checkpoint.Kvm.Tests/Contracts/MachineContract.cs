@@ -1,18 +1,23 @@
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
-using Checkpoint.Kvm.Machines.X64;
 using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Tests.Contracts;
 
-/// <summary>Whole x86 machines on every kernel: guests that run and are parked, states that are carried over.</summary>
+/// <summary>Whole machines on every kernel: guests that run and are parked, states that are carried over.</summary>
 public abstract class MachineContract : IDisposable
 {
     private readonly IKvm _kvm;
 
-    protected MachineContract(IKvm kvm) => _kvm = kvm;
+    private readonly MachineArchitecture _architecture;
+
+    protected MachineContract(IKvm kvm, MachineArchitecture architecture = MachineArchitecture.X64)
+    {
+        _kvm = kvm;
+        _architecture = architecture;
+    }
 
     public void Dispose()
     {
@@ -36,7 +41,7 @@ public abstract class MachineContract : IDisposable
                 run.RunForAMoment(20_000);
             var document = Capture(guest.Machine);
 
-            using var machine = X64Machine.Create(_kvm, guest.Machine.Description);
+            using var machine = MachineBuilder.Create(_kvm, guest.Machine.Description);
             machine.Memory.Write(0, guest.Machine.Memory.Window(0, (int)GuestOptions.DefaultMemoryBytes).Span);
             Assert.Empty(machine.Restore(document, ClockPolicy.Freeze, default, default).Refusals);
 
@@ -54,11 +59,16 @@ public abstract class MachineContract : IDisposable
     {
         using var guest = Create(GuestKind.Counter, InterruptChip.Full);
         var vcpu = guest.Machine.Vcpus[0].Vcpu;
+        var isX64 = _architecture == MachineArchitecture.X64;
         // The TSC goes on between two reads.
-        var ids = MsrsImage.Readable(vcpu, _kvm.GetMsrIndexList()).Where(id => id != StateIds.X64Msr(0x10)).ToArray();
-        RegisterBatching[] ways = RegisterBatchings.HasManyRegs(vcpu)
-            ? [RegisterBatching.Msrs, RegisterBatching.OneReg, RegisterBatching.ManyRegs]
-            : [RegisterBatching.Msrs, RegisterBatching.OneReg];
+        var ids = isX64
+            ? [.. MsrsImage.Readable(vcpu, _kvm.GetMsrIndexList()).Where(id => id != StateIds.X64Msr(0x10))]
+            : vcpu.GetRegList();
+        var ways = new List<RegisterBatching> { RegisterBatching.OneReg };
+        if (isX64)
+            ways.Add(RegisterBatching.Msrs);
+        if (RegisterBatchings.HasManyRegs(vcpu))
+            ways.Add(RegisterBatching.ManyRegs);
         var images = ways.Select(way => RegisterImage.Create(way, ids)).ToArray();
         byte[][]? expected = null;
         foreach (var image in images)
@@ -80,7 +90,7 @@ public abstract class MachineContract : IDisposable
     }
 
     private GuestMachine Create(GuestKind kind, InterruptChip chip) =>
-        GuestMachine.Create(_kvm, kind, new GuestOptions { Vcpus = 2, Seed = 7, ExitEverySteps = 1 << 12 }, chip);
+        GuestMachine.Create(_kvm, kind, new GuestOptions { Architecture = _architecture, Vcpus = 2, Seed = 7, ExitEverySteps = 1 << 12 }, chip);
 
     private void ParkManyTimes(GuestKind kind)
     {
@@ -88,7 +98,7 @@ public abstract class MachineContract : IDisposable
         var start = guest.Verify();
         var random = new Random(11);
         using var run = new ParkedRun(guest);
-        for (var round = 0; round < 60; round++)
+        for (var round = 0; round < 40; round++)
         {
             run.RunForAMoment(random.Next(6_000));
             Assert.Empty(guest.Verify().Failures);

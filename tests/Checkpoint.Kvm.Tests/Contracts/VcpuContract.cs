@@ -145,7 +145,7 @@ public abstract class VcpuContract : IDisposable
         {
             Assert.True(entering.Wait(s_limit), $"The vCPU did not enter before kick {kick}.");
             // Some kicks come before KVM_RUN, some inside it, some in between.
-            Thread.SpinWait(kick % 20 * 300);
+            Thread.SpinWait(kick % 20 * 100);
             if (kick == 199)
                 Volatile.Write(ref stop, true);
             guest.Vcpu.Kick();

@@ -3,7 +3,7 @@ namespace Checkpoint.Kvm.Tests.Running;
 /// <summary>A runner that drives itself on a thread.</summary>
 public sealed class RunnerThreadTests
 {
-    private const int Cycles = 1000;
+    private const int Cycles = 500;
 
     [Fact]
     public void A_parked_runner_sleeps_without_running_anything()

@@ -83,7 +83,7 @@ internal sealed partial class RandomWalk
                 Die(_random.Next(_participants.Length));
                 break;
             case < 18:
-                Say(new CoordinatorInput.DeadlineReached(_laws.Round, AnyOf(Phases)));
+                Say(new CoordinatorInput.DeadlineReached(_laws.Round, _random.Next(2) == 0 ? _coordinator.Phase : AnyOf(Phases)));
                 break;
             case < 24 when _said.Count > 0:
                 Say(Pick(_said));

@@ -19,7 +19,7 @@ public sealed class Arm64VcpuTests
     [Fact]
     public void Before_init_a_vcpu_has_no_registers_and_does_not_run()
     {
-        using var one = new OneVcpu(Options(), armFeatures: null);
+        using var one = new OneVcpu(Options() with { ManyRegs = SimulatedManyRegs.Present }, armFeatures: null);
         Assert.Equal(ENOEXEC, Refused.ErrnoOf(() => one.Vcpu.GetOneReg(Arm64Registers.Pc, new byte[8])));
         Assert.Equal(ENOEXEC, Refused.ErrnoOf(() => one.Vcpu.GetRegList()));
         Assert.Equal(ENOEXEC, one.Vcpu.GetManyRegs(new RegisterBatch([Arm64Registers.Pc])));

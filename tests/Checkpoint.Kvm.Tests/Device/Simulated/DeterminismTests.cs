@@ -25,14 +25,14 @@ public sealed class DeterminismTests
     // One thread drives two vCPUs by turns; after each turn registers, clock and memory go into the history.
     private static List<string> History(GuestKind kind, ulong seed, Action<GuestMachine>? disturb = null)
     {
-        using var kvm = new SimulatedKvm(new() { Seed = seed, Slice = new SimulatedSlice(1, 5_000) });
+        using var kvm = new SimulatedKvm(new() { Seed = seed, Slice = new SimulatedSlice(1, 3_000) });
         using var guest = GuestMachine.Create(kvm, kind, new GuestOptions { Vcpus = 2, Seed = 1, ExitEverySteps = 256 }, InterruptChip.Full);
         var observer = new SilentObserver();
         var runners = guest.Machine.Vcpus.Select(vcpu => new VcpuRunner(vcpu.Vcpu, guest, vcpu.Capture, observer)).ToArray();
         foreach (var runner in runners)
             runner.RequestResume(1);
         var history = new List<string>();
-        for (var turn = 0; turn < 200; turn++)
+        for (var turn = 0; turn < 100; turn++)
         {
             runners[turn % 2].Step();
             disturb?.Invoke(guest);

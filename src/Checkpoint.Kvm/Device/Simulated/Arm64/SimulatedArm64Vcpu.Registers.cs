@@ -15,8 +15,7 @@ public sealed partial class SimulatedArm64Vcpu
     private const int PlaceOfSpEl1 = 34;
     private const int PlaceOfV0 = 41;
     private const int PlaceOfFpsr = 73;
-    private const int CacheSelectors = 3;
-    private const uint LastCacheSelector = 13;
+    private const int CacheSelectors = 14; // All that there can be are listed, whether there is such a cache or not.
     private const int PredicateBytes = 32;
 
     // A core register by its place in struct kvm_regs; the size in its id is checked afterwards.
@@ -221,9 +220,7 @@ public sealed partial class SimulatedArm64Vcpu
     private static int FindCache(ulong id, int size, out uint selector)
     {
         selector = (ushort)id;
-        if (size != sizeof(uint) || selector > LastCacheSelector)
-            return Errno.ENOENT;
-        return selector < CacheSelectors ? 0 : Errno.ENOENT;
+        return size == sizeof(uint) && selector < CacheSelectors ? 0 : Errno.ENOENT;
     }
 
     // One slice each: a vector of any length that SVE has fits into 2048 bits.

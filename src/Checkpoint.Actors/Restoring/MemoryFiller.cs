@@ -2,7 +2,7 @@ using Checkpoint.Kvm.Device;
 using Checkpoint.Protocol.State;
 using Checkpoint.Storage.Segments;
 
-namespace Checkpoint.Actors;
+namespace Checkpoint.Actors.Restoring;
 
 /// <summary>Fills a fresh machine's memory from a segment. Fresh memory is zero, so zero pages are left untouched.</summary>
 internal static class MemoryFiller

@@ -1,0 +1,71 @@
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Registers;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+using Checkpoint.Storage;
+
+namespace Checkpoint.Actors.Restoring;
+
+/// <summary>Builds fresh machines from checkpoints; what is not exactly the checkpoint's is thrown away.</summary>
+internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder finder, TimeProvider time)
+{
+    private const int MaxAttempts = 10;
+
+    public async Task<RestoredMachine> RestoreAsync(
+        IKvm kvm,
+        CheckpointReference reference,
+        RegisterPolicy policy,
+        ClockPolicy clock,
+        CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var (vm, checkpoint) = await finder.FindAsync(reference, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                return await RestoreAsync(kvm, vm, checkpoint, policy, clock, cancellationToken).ConfigureAwait(false);
+            }
+            catch (IntegrityException) when (attempt < MaxAttempts)
+            {
+                // What is missing may be gone because the machine runs elsewhere and prunes: then the checkpoint is gone too,
+                // and the reference is looked up again. What is still there is damaged.
+                var history = await store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+                if (history.Live.ContainsKey(checkpoint.Number))
+                    throw;
+            }
+        }
+    }
+
+    private async Task<RestoredMachine> RestoreAsync(
+        IKvm kvm,
+        string vm,
+        MachineEvent.CheckpointCommitted checkpoint,
+        RegisterPolicy policy,
+        ClockPolicy clock,
+        CancellationToken cancellationToken)
+    {
+        var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
+        var machine = MachineBuilder.Create(kvm, document.Machine);
+        try
+        {
+            if (checkpoint.Segment is not null)
+                FillMemory(vm, checkpoint, machine, cancellationToken);
+            var report = machine.Restore(document, clock, checkpoint.At, time.GetUtcNow(), policy);
+            if (report.Refusals.Count > 0)
+                throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", report.Refusals);
+            return new RestoredMachine(machine, vm, checkpoint, document, policy.Name, report.Leniences);
+        }
+        catch
+        {
+            machine.Dispose();
+            throw;
+        }
+    }
+
+    private void FillMemory(string vm, MachineEvent.CheckpointCommitted checkpoint, Machine machine, CancellationToken cancellationToken)
+    {
+        using var segment = store.Segments.Open(vm, checkpoint);
+        MemoryFiller.Fill(segment, machine.Memory, cancellationToken);
+    }
+}
