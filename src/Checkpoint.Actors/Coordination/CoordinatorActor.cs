@@ -140,8 +140,8 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
             case CoordinatorEffect.DiscardParts discard:
                 _ = Task.Run(() => _writer.Discard(discard.Round));
                 break;
-            case CoordinatorEffect.Recover:
-                _ = Task.Run(RecoverAsync);
+            case CoordinatorEffect.Recover recover:
+                _ = Task.Run(() => RecoverAsync(recover.AppendId));
                 break;
             case CoordinatorEffect.Reply reply:
                 if (_callers.TryRemove(reply.RequestId, out var caller))
@@ -225,14 +225,14 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
             _writer.Delete(segment);
     }
 
-    private async Task RecoverAsync()
+    private async Task RecoverAsync(long appendId)
     {
         var wait = TimeSpan.FromMilliseconds(50);
         while (true)
         {
             try
             {
-                _mailbox.Post(new CoordinatorInput.Recovered(await EventStream.RecoverAsync(_store.Journal, _held.Vm).ConfigureAwait(false)));
+                _mailbox.Post(new CoordinatorInput.Recovered(appendId, await EventStream.RecoverAsync(_store.Journal, _held.Vm).ConfigureAwait(false)));
                 return;
             }
             catch (StoreException)

@@ -10,6 +10,8 @@ public sealed partial class Coordinator
 {
     private void OnStored(StoredParts parts, in Moment now, List<CoordinatorEffect> effects)
     {
+        if (IsStoringOver())
+            return;
         _round!.Parts = parts;
         _round.Stored = now;
         CommitIfComplete(now, effects);
@@ -61,9 +63,14 @@ public sealed partial class Coordinator
 
     private void OnNotStored(string reason, in Moment now, List<CoordinatorEffect> effects)
     {
+        if (IsStoringOver())
+            return;
         _round!.Abort = new MachineEvent.CheckpointAborted(reason, null, null, null) { At = now.Wall };
         CommitIfComplete(now, effects);
     }
+
+    // The first word about the parts counts; another one is a double.
+    private bool IsStoringOver() => _round!.Parts is not null || _round.Abort is not null;
 
     private void AppendAbort(List<CoordinatorEffect> effects)
     {
@@ -142,7 +149,7 @@ public sealed partial class Coordinator
                 // Only the stream can tell whether it was written; until then this coordinator decides nothing.
                 _pending = _pending! with { Intended = ((AppendResult.Unknown)result).Intended };
                 Phase = RoundPhase.Recovering;
-                effects.Add(new CoordinatorEffect.Recover());
+                effects.Add(new CoordinatorEffect.Recover(_pending.AppendId));
                 break;
             default:
                 throw new UnreachableException($"Unknown end of an append {result.GetType().Name}.");

@@ -102,7 +102,7 @@ public sealed partial class Coordinator
             case CoordinatorInput.AppendEnded ended when Phase == RoundPhase.Appending && ended.AppendId == _pending?.AppendId:
                 OnAppendEnded(ended.Result, now, effects);
                 break;
-            case CoordinatorInput.Recovered recovered when Phase == RoundPhase.Recovering:
+            case CoordinatorInput.Recovered recovered when Phase == RoundPhase.Recovering && recovered.AppendId == _pending?.AppendId:
                 OnRecovered(recovered.History, now, effects);
                 break;
             case CoordinatorInput.Request request:

@@ -48,7 +48,7 @@ public abstract record CoordinatorEffect
     public sealed record DiscardParts(RoundId Round) : CoordinatorEffect;
 
     /// <summary>Read the stream again, then report <see cref="CoordinatorInput.Recovered"/>.</summary>
-    public sealed record Recover : CoordinatorEffect;
+    public sealed record Recover(long AppendId) : CoordinatorEffect;
 
     /// <summary>Answer a caller.</summary>
     public sealed record Reply(long RequestId, CoordinatorReply Answer) : CoordinatorEffect;

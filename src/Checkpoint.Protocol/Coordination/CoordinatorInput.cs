@@ -64,7 +64,9 @@ public abstract record CoordinatorInput
     public sealed record AppendEnded(long AppendId, AppendResult Result) : CoordinatorInput;
 
     /// <summary>The stream has been read again after an append whose end is unknown.</summary>
-    public sealed record Recovered(MachineHistory History) : CoordinatorInput;
+    /// <param name="AppendId">The append that the recovery was for.</param>
+    /// <param name="History">What the stream says.</param>
+    public sealed record Recovered(long AppendId, MachineHistory History) : CoordinatorInput;
 }
 
 /// <summary>What was stored of a checkpoint before its event.</summary>

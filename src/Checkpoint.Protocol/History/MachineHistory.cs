@@ -87,7 +87,8 @@ public sealed record MachineHistory(
                 throw new InvalidHistoryException($"event {head.SequenceNumber}: checkpoint {parent} is pruned while {increment.Number} builds on it");
         }
 
-        return this with { Live = live };
+        // What the machine goes on from may be gone; then its next checkpoint has no parent.
+        return this with { Live = live, Current = Current is { } current && live.ContainsKey(current) ? current : null };
     }
 
     private long Existing(long number, JournalHead head) =>

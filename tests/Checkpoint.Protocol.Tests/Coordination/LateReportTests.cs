@@ -48,7 +48,7 @@ public sealed class LateReportTests : CoordinatorLaws
         }
 
         if (phase != Recovering)
-            vm.When(new CoordinatorInput.Recovered(Streams.Of())).ThenNothing().In(phase);
+            vm.When(new CoordinatorInput.Recovered(1, Streams.Of())).ThenNothing().In(phase);
     }
 
     [Fact]

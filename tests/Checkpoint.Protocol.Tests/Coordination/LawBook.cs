@@ -72,16 +72,16 @@ internal sealed class LawBook
             case CoordinatorInput.DeadlineReached deadline when deadline.Round == Round:
                 _round.NoteDeadline(deadline.Phase, phase);
                 break;
-            case CoordinatorInput.PartsStored stored when stored.Round == Round && phase == RoundPhase.Storing:
+            case CoordinatorInput.PartsStored stored when stored.Round == Round && phase == RoundPhase.Storing && !_round.IsLost:
                 _round.IsStored = true;
                 break;
-            case CoordinatorInput.PartsNotStored lost when lost.Round == Round && phase == RoundPhase.Storing:
+            case CoordinatorInput.PartsNotStored lost when lost.Round == Round && phase == RoundPhase.Storing && !_round.IsStored:
                 _round.IsLost = true;
                 break;
             case CoordinatorInput.AppendEnded ended when ended.AppendId == _inFlight?.AppendId && !_isEndUnknown:
                 HearEnd(_inFlight, ended.Result);
                 break;
-            case CoordinatorInput.Recovered recovered when _isEndUnknown:
+            case CoordinatorInput.Recovered recovered when _isEndUnknown && recovered.AppendId == _inFlight?.AppendId:
                 HearRecovery(_inFlight!, recovered.History);
                 break;
             default:

@@ -83,7 +83,7 @@ internal sealed partial class RandomWalk
         5 => new CoordinatorInput.PartsNotStored(round, "disk full"),
         6 => new CoordinatorInput.DeadlineReached(round, AnyOf(Phases)),
         7 => new CoordinatorInput.AppendEnded(_random.Next(2) == 0 ? -1 : _laws.InFlight?.AppendId ?? -1, new AppendResult.Conflict()),
-        _ => new CoordinatorInput.Recovered(Streams.Of()),
+        _ => new CoordinatorInput.Recovered(_random.Next(2) == 0 ? -1 : (_laws.InFlight?.AppendId ?? 0) - 1, Streams.Of()),
     };
 
     /// <summary>Whether a report of the round begun last cannot be true in this phase, and must change nothing.</summary>

@@ -152,8 +152,8 @@ internal sealed partial class RandomWalk
             case CoordinatorInput.AppendEnded ended:
                 Say(ended with { Result = EndAppend(_laws.InFlight!) });
                 break;
-            case CoordinatorInput.Recovered:
-                Say(new CoordinatorInput.Recovered(_journal));
+            case CoordinatorInput.Recovered recovered:
+                Say(recovered with { History = _journal });
                 break;
             default:
                 Say(owed);
@@ -204,8 +204,8 @@ internal sealed partial class RandomWalk
             case CoordinatorEffect.Append append:
                 _owed.Add(new CoordinatorInput.AppendEnded(append.AppendId, new AppendResult.Conflict()));
                 break;
-            case CoordinatorEffect.Recover:
-                _owed.Add(new CoordinatorInput.Recovered(_journal));
+            case CoordinatorEffect.Recover recover:
+                _owed.Add(new CoordinatorInput.Recovered(recover.AppendId, _journal));
                 break;
             default:
                 break;

@@ -80,7 +80,7 @@ internal sealed class Scenario
 
     public Scenario AppendEnds(AppendResult result) => When(new CoordinatorInput.AppendEnded(_laws.InFlight!.AppendId, result));
 
-    public Scenario Recovered(MachineHistory history) => When(new CoordinatorInput.Recovered(history));
+    public Scenario Recovered(MachineHistory history) => When(new CoordinatorInput.Recovered(_laws.InFlight!.AppendId, history));
 
     /// <summary>The stream is read again and holds the append whose end was unknown.</summary>
     public Scenario RecoveredWritten() => Recovered(History.After(_laws.InFlight!.Events.AsSpan()));
