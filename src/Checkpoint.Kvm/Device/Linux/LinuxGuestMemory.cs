@@ -12,6 +12,8 @@ public sealed class LinuxGuestMemory : IGuestMemory
 {
     private const int MaxWindowBytes = 1 << 30;
 
+    private volatile bool _isDisposed;
+
     private LinuxGuestMemory(ImmutableArray<Slot> slots)
     {
         Slots = slots;
@@ -95,13 +97,13 @@ public sealed class LinuxGuestMemory : IGuestMemory
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, MaxWindowBytes);
         var slot = Find(guestAddress, (ulong)length);
-        ObjectDisposedException.ThrowIf(slot.Mapping.IsClosed, this);
         return new GuestWindow(slot.Mapping, slot.At(guestAddress), length).Memory;
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        _isDisposed = true;
         foreach (var slot in Slots)
             slot.Mapping.Dispose();
     }
@@ -123,6 +125,8 @@ public sealed class LinuxGuestMemory : IGuestMemory
 
     private Slot Find(ulong guestAddress, ulong length)
     {
+        // The mappings may live on with the VM; what is asked for through this object must not depend on that.
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         foreach (var slot in Slots)
         {
             // Differences instead of sums: an address near the end of the number range does not wrap into a slot.

@@ -17,6 +17,7 @@ public sealed class VmHandle : IVm
     private const uint LogDirtyPages = 1;
 
     private readonly KvmFd _fd;
+    private volatile bool _isDisposed;
     private readonly int _vcpuMmapSizeBytes;
     private readonly Lazy<int> _xsaveBytes;
     private readonly ConcurrentDictionary<uint, LinuxGuestMemory.Slot> _slots = [];
@@ -206,6 +207,8 @@ public sealed class VmHandle : IVm
     /// <inheritdoc cref="IVm.CreateVcpu"/>
     public VcpuHandle CreateVcpu(uint id, int index)
     {
+        // A vCPU that still lives keeps the fd open; this object is closed all the same.
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
         var fd = Ioctl.Create(_fd, KvmRequests.CreateVcpu, id, index);
         return MakeVcpu(fd, id, index, VcpuHandle.DefaultKickSignal);
     }
@@ -224,7 +227,11 @@ public sealed class VmHandle : IVm
         MakeVcpu(KvmFd.Adopt(fd, ownsHandle), id, index, kickSignal);
 
     /// <inheritdoc/>
-    public void Dispose() => _fd.Dispose();
+    public void Dispose()
+    {
+        _isDisposed = true;
+        _fd.Dispose();
+    }
 
     private static void CheckBitmap(int words, ulong pages)
     {
@@ -238,13 +245,15 @@ public sealed class VmHandle : IVm
 
     private VcpuHandle MakeVcpu(KvmFd fd, uint id, int index, int kickSignal)
     {
+        Mapping? run = null;
         try
         {
-            var run = Mapping.OfVcpu(fd, _vcpuMmapSizeBytes, index);
+            run = Mapping.OfVcpu(fd, _vcpuMmapSizeBytes, index);
             return new VcpuHandle(fd, _fd, run, _xsaveBytes.Value, id, index, kickSignal);
         }
         catch
         {
+            run?.Dispose();
             fd.Dispose();
             throw;
         }
