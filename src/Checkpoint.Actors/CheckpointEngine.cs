@@ -105,21 +105,23 @@ public sealed class CheckpointEngine : IAsyncDisposable
         CheckpointReference reference,
         ClockPolicy clock = ClockPolicy.Freeze,
         CancellationToken cancellationToken = default) =>
-        RestoreAsync(kvm, reference, RegisterPolicy.Strict, clock, cancellationToken);
+        RestoreAsync(kvm, reference, RegisterPolicy.Strict, clock, cancellationToken: cancellationToken);
 
     /// <summary>As above, where a policy says which registers may differ; those that did are <see cref="RestoredMachine.Leniences"/>.</summary>
     /// <param name="kvm">Where to build it.</param>
     /// <param name="reference">The checkpoint.</param>
     /// <param name="policy">What is asked of each register.</param>
     /// <param name="clock">What the guest's clock does with the time since the checkpoint.</param>
+    /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
     /// <param name="cancellationToken">Ends the attempt.</param>
     public Task<RestoredMachine> RestoreAsync(
         IKvm kvm,
         CheckpointReference reference,
         RegisterPolicy policy,
         ClockPolicy clock = ClockPolicy.Freeze,
+        RegisterBatching? batching = null,
         CancellationToken cancellationToken = default) =>
-        _restorer.RestoreAsync(kvm, reference, policy, clock, cancellationToken);
+        _restorer.RestoreAsync(kvm, reference, policy, clock, batching, cancellationToken);
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another

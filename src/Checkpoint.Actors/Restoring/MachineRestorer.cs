@@ -17,6 +17,7 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         CheckpointReference reference,
         RegisterPolicy policy,
         ClockPolicy clock,
+        RegisterBatching? batching,
         CancellationToken cancellationToken)
     {
         for (var attempt = 1; ; attempt++)
@@ -24,7 +25,7 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
             var (vm, checkpoint) = await finder.FindAsync(reference, cancellationToken).ConfigureAwait(false);
             try
             {
-                return await RestoreAsync(kvm, vm, checkpoint, policy, clock, cancellationToken).ConfigureAwait(false);
+                return await RestoreAsync(kvm, vm, checkpoint, policy, clock, batching, cancellationToken).ConfigureAwait(false);
             }
             catch (IntegrityException) when (attempt < MaxAttempts)
             {
@@ -43,10 +44,11 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         MachineEvent.CheckpointCommitted checkpoint,
         RegisterPolicy policy,
         ClockPolicy clock,
+        RegisterBatching? batching,
         CancellationToken cancellationToken)
     {
         var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
-        var machine = MachineBuilder.Create(kvm, document.Machine);
+        var machine = MachineBuilder.Create(kvm, document.Machine, batching);
         try
         {
             if (checkpoint.Segment is not null)

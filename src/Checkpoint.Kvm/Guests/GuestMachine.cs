@@ -3,6 +3,7 @@ using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Machines.Arm64;
 using Checkpoint.Kvm.Machines.X64;
+using Checkpoint.Kvm.Registers;
 using Checkpoint.Kvm.Running;
 using Checkpoint.Protocol.State;
 
@@ -34,13 +35,16 @@ public sealed class GuestMachine : IExitHandler, IDisposable
     /// <param name="kind">Which guest.</param>
     /// <param name="options">Its shape and architecture; <see cref="GuestOptions.UseYmm"/> is decided by what the host supports.</param>
     /// <param name="chip">Which interrupt controllers the kernel emulates; an arm64 machine has none.</param>
-    public static GuestMachine Create(IKvm kvm, GuestKind kind, GuestOptions options, InterruptChip chip = InterruptChip.Full)
+    /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
+    public static GuestMachine Create(
+        IKvm kvm, GuestKind kind, GuestOptions options, InterruptChip chip = InterruptChip.Full, RegisterBatching? batching = null)
     {
         var isX64 = options.Architecture == MachineArchitecture.X64;
         var program = GuestProgram.Create(kind, options with { UseYmm = isX64 && SupportsAvx2(kvm.GetSupportedCpuid().Span) });
         var machine = MachineBuilder.Create(
             kvm,
-            isX64 ? X64Machine.Describe(kvm, options.Vcpus, options.MemoryBytes, chip) : Arm64Machine.Describe(kvm, options.Vcpus, options.MemoryBytes));
+            isX64 ? X64Machine.Describe(kvm, options.Vcpus, options.MemoryBytes, chip) : Arm64Machine.Describe(kvm, options.Vcpus, options.MemoryBytes),
+            batching);
         try
         {
             program.Load((address, bytes) => machine.Memory.Write(address, bytes.Span));
