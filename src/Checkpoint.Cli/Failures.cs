@@ -1,5 +1,6 @@
 using Checkpoint.Actors;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage;
 
@@ -19,6 +20,7 @@ internal static class Failures
         StoreException { Failure: StoreFailure.NotFound } => (ExitCode.NotFound, exception.Message),
         StoreException { Failure: StoreFailure.Damaged } => (ExitCode.Damaged, exception.Message),
         StoreException => (ExitCode.Failed, exception.Message),
+        RegisterPolicyException => (ExitCode.Usage, OneLine(exception.Message)),
         RestoreRefusedException refused => (ExitCode.Failed, Describe(refused)),
         KvmException => (ExitCode.Failed, $"{OneLine(exception.Message)}; 'checkpoint doctor' shows what this host offers"),
         InvalidDataException or IOException or UnauthorizedAccessException => (ExitCode.Failed, OneLine(exception.Message)),

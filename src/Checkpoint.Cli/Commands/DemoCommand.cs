@@ -3,10 +3,11 @@ using System.Globalization;
 using Checkpoint.Actors;
 using Checkpoint.Cli.Demo;
 using Checkpoint.Cli.Machines;
+using Checkpoint.Cli.Output;
 using Checkpoint.Cli.Parsing;
-using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage;
 
@@ -25,7 +26,7 @@ internal sealed class DemoCommand : Verb
     // The child ends by itself even when this process is killed and cannot kill it any more.
     private static readonly TimeSpan s_childBound = TimeSpan.FromSeconds(60);
 
-    private readonly Option<string> _machine = MachineChoice.Option();
+    private readonly KernelOptions _kernel = new();
     private readonly GuestShape _shape = new();
     private readonly Option<TimeSpan?> _every = TypedOptions.Duration("--every", "From one checkpoint to the next; 20ms unless said otherwise");
     private readonly Option<TimeSpan?> _for = TypedOptions.Duration("--for", "How long the guest runs before its process is killed; 3s unless said otherwise");
@@ -39,7 +40,7 @@ internal sealed class DemoCommand : Verb
             global,
             around)
     {
-        Options.Add(_machine);
+        _kernel.AddTo(this);
         _shape.AddTo(this);
         Options.Add(_every);
         Options.Add(_for);
@@ -48,19 +49,19 @@ internal sealed class DemoCommand : Verb
     protected override async Task<int> ExecuteAsync(Invocation invocation, CancellationToken cancellationToken)
     {
         var parsed = invocation.Parsed;
-        var shape = _shape.OptionsOf(parsed, invocation.Around);
-        using var kvm = MachineChoice.Open(parsed.GetValue(_machine)!, invocation.Around);
+        var shape = _shape.OptionsOf(parsed, _kernel.ArchitectureOf(parsed), invocation.Around);
+        using var kernel = _kernel.OpenNew(invocation, shape.Seed);
         var folder = Directory.CreateTempSubdirectory("checkpoint-demo-");
         try
         {
             var store = "sqlite:" + Path.Combine(folder.FullName, "demo.db");
             var every = parsed.GetValue(_every) ?? s_defaultEvery;
-            var report = new DemoReport(invocation, shape, _shape.KindOf(parsed), every);
+            var report = new DemoReport(invocation, kernel, shape, _shape.KindOf(parsed), every);
             var runFor = parsed.GetValue(_for) ?? s_defaultFor;
             var killing = await Killing.RunAsync(
-                ChildArguments(parsed, shape, store, every, runFor + s_childBound), runFor, invocation.Progress, invocation.Time, cancellationToken).ConfigureAwait(false);
+                ChildArguments(parsed, kernel, shape, store, every, runFor + s_childBound), runFor, invocation.Progress, invocation.Time, cancellationToken).ConfigureAwait(false);
             report.Killed(killing);
-            return await RestoreAsync(invocation, store, kvm, killing, report, cancellationToken).ConfigureAwait(false);
+            return await RestoreAsync(invocation, store, kernel, killing, report, cancellationToken).ConfigureAwait(false);
         }
         finally
         {
@@ -69,9 +70,10 @@ internal sealed class DemoCommand : Verb
         }
     }
 
-    private List<string> ChildArguments(ParseResult parsed, GuestOptions shape, string store, TimeSpan every, TimeSpan bound) =>
+    private List<string> ChildArguments(ParseResult parsed, Kernel kernel, GuestOptions shape, string store, TimeSpan every, TimeSpan bound) =>
     [
-        "run", "--json", "--vm", Vm, "--store", store, "--machine", MachineChoice.Kvm,
+        "run", "--json", "--vm", Vm, "--store", store, "--machine", kernel.Kind, "--arch", Words.Of(kernel.Architecture), "--batching", parsed.GetValue(_kernel.Batching)!,
+        "--seed", shape.Seed.ToString(CultureInfo.InvariantCulture),
         "--vcpus", shape.Vcpus.ToString(CultureInfo.InvariantCulture),
         "--memory", shape.MemoryBytes.ToString(CultureInfo.InvariantCulture),
         "--guest", parsed.GetValue(_shape.Guest)!,
@@ -82,11 +84,12 @@ internal sealed class DemoCommand : Verb
     private static string Milliseconds(TimeSpan time) => time.TotalMilliseconds.ToString("0.######", CultureInfo.InvariantCulture) + "ms";
 
     private static async Task<int> RestoreAsync(
-        Invocation invocation, string store, IKvm kvm, Killing killing, DemoReport report, CancellationToken cancellationToken)
+        Invocation invocation, string store, Kernel kernel, Killing killing, DemoReport report, CancellationToken cancellationToken)
     {
         var begun = invocation.Time.GetTimestamp();
         await using var engine = CheckpointEngine.Open(new StoreOptions(store), invocation.Time);
-        using var restored = await RestoredGuest.RestoreAsync(engine, kvm, new CheckpointReference.Latest(Vm), ClockPolicy.Freeze, cancellationToken).ConfigureAwait(false);
+        using var restored = await RestoredGuest.RestoreAsync(
+            engine, kernel, new CheckpointReference.Latest(Vm), RegisterPolicy.Strict, ClockPolicy.Freeze, cancellationToken).ConfigureAwait(false);
         var restore = invocation.Time.GetElapsedTime(begun);
         var start = TimeSpan.Zero;
         var continuation = await Continuation.RunAsync(engine, restored, s_runOn, took => start = took, invocation.Time, cancellationToken).ConfigureAwait(false);

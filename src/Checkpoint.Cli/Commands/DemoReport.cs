@@ -8,7 +8,7 @@ using Checkpoint.Kvm.Guests;
 namespace Checkpoint.Cli.Commands;
 
 /// <summary>Tells what the demonstration does: a story for a person, its last line for a program.</summary>
-internal sealed class DemoReport(Invocation invocation, GuestOptions shape, GuestKind kind, TimeSpan every)
+internal sealed class DemoReport(Invocation invocation, Kernel kernel, GuestOptions shape, GuestKind kind, TimeSpan every)
 {
     private string Guest => kind == GuestKind.Ledger ? "ledger" : "counter";
 
@@ -17,7 +17,7 @@ internal sealed class DemoReport(Invocation invocation, GuestOptions shape, Gues
         if (invocation.IsJson)
             return;
         invocation.WriteText(
-            $"Process {killing.ChildId} ran a {Guest} guest on KVM, {shape.Vcpus} vCPUs and {ByteSize.Format((long)shape.MemoryBytes)}, "
+            $"Process {killing.ChildId} ran a {Guest} guest on {kernel.Description}, {shape.Vcpus} vCPUs and {ByteSize.Format((long)shape.MemoryBytes)}, "
             + $"with a checkpoint every {Duration.Format(every)}.");
         invocation.WriteText(
             $"After {Duration.Format(killing.After)} it was killed with SIGKILL. It had acknowledged {killing.Committed} checkpoints, the last was number {killing.LastAcknowledged}.");
@@ -31,10 +31,13 @@ internal sealed class DemoReport(Invocation invocation, GuestOptions shape, Gues
         if (invocation.IsJson)
         {
             var line = new DemoLine(
-                MachineChoice.Kvm,
+                kernel.Kind,
+                Words.Of(kernel.Architecture),
                 Guest,
                 shape.Vcpus,
                 (long)shape.MemoryBytes,
+                shape.Seed,
+                restored.Machine.Vcpus[0].Batching,
                 every.TotalMilliseconds,
                 (long)killing.After.TotalMilliseconds,
                 killing.Committed,

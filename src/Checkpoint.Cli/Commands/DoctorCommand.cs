@@ -26,6 +26,7 @@ internal sealed class DoctorCommand : Verb
             RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant(),
             host.Reason is null,
             host.Reason,
+            true, // A simulated machine needs nothing of the host.
             host.ApiVersion,
             host.Capabilities,
             host.Batching,
@@ -95,6 +96,7 @@ internal sealed class DoctorCommand : Verb
         table.Add("KVM", line.Kvm ? string.Create(CultureInfo.InvariantCulture, $"usable, API version {line.Api}") : "NOT usable: " + line.KvmReason);
         if (line.Batching is not null)
             table.Add("registers", $"read by {line.Batching}");
+        table.Add("simulation", "available: --machine sim, x64 and arm64");
         table.Add("store", $"{line.StoreUri}: {line.Store}");
         invocation.WriteTable(table);
         if (line.Capabilities.Count == 0)

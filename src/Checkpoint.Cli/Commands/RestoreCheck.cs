@@ -1,31 +1,35 @@
 using Checkpoint.Actors;
+using Checkpoint.Cli.Machines;
 using Checkpoint.Cli.Output;
-using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.History;
 
 namespace Checkpoint.Cli.Commands;
 
 /// <summary>Builds a checkpoint's machine only to see what this host refuses, and throws it away.</summary>
-internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engine, IKvm kvm)
+internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engine, Kernel kernel, PolicyOption policies)
 {
     /// <returns>See <see cref="ExitCode"/>.</returns>
-    public async Task<int> RunAsync(CheckpointReference reference, ClockPolicy clock, CancellationToken cancellationToken)
+    public async Task<int> RunAsync(CheckpointReference reference, RegisterPolicy policy, ClockPolicy clock, CancellationToken cancellationToken)
     {
-        var (vm, checkpoint) = await engine.FindAsync(reference, cancellationToken).ConfigureAwait(false);
+        var (vm, checkpoint, document) = await StoredCheckpoint.LoadAsync(engine, reference, cancellationToken).ConfigureAwait(false);
         var found = new CheckpointReference.Numbered(vm, checkpoint.Number);
-        var document = await engine.Store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
         IReadOnlyList<RegisterRefusal> refusals = [];
+        IReadOnlyList<string> leniences = [];
         try
         {
-            using var restored = await engine.RestoreAsync(kvm, found, clock, cancellationToken: cancellationToken).ConfigureAwait(false);
+            using var restored = await engine.RestoreAsync(kernel.Kvm, found, policy, clock, kernel.Batching, cancellationToken).ConfigureAwait(false);
+            leniences = restored.Leniences;
         }
         catch (RestoreRefusedException refused)
         {
             refusals = refused.Refusals;
         }
 
-        Report(new CheckLine(vm, checkpoint.Number, document.Vcpus.Length, refusals.Count == 0, [.. refusals.Select(RefusedLine.Of)]));
+        policies.Report(invocation, policy.Name, leniences);
+        Report(new CheckLine(
+            vm, checkpoint.Number, document.Vcpus.Length, refusals.Count == 0, kernel.Kind, Words.Of(kernel.Architecture), policy.Name, leniences, [.. refusals.Select(RefusedLine.Of)]));
         return refusals.Count == 0
             ? ExitCode.Done
             : throw CommandException.Failed($"this host cannot restore {found}: registers refused: {refusals.Count}");
@@ -41,7 +45,7 @@ internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engin
 
         if (line.Ok)
         {
-            invocation.WriteText($"This host takes {line.Vm}@{line.Checkpoint}: every register of its {line.Vcpus} vCPUs was set and read back the same.");
+            invocation.WriteText($"This host takes {line.Vm}@{line.Checkpoint}: every register of its {line.Vcpus} vCPUs was set and read back the same{Excepted(line)}.");
             return;
         }
 
@@ -50,6 +54,9 @@ internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engin
             table.Add(refused.Vcpu is { } vcpu ? $"vCPU {vcpu}" : "VM", refused.Register, Short(refused.Wanted), Short(refused.Found), refused.ErrnoName ?? "-");
         invocation.WriteTable(table);
     }
+
+    private static string Excepted(CheckLine line) =>
+        line.Policy == RegisterPolicy.Strict.Name || line.Leniences.Count == 0 ? "" : $", but for those that the policy '{line.Policy}' lets differ";
 
     // A whole structure does not fit into a table; --json has all of it.
     private static string Short(string? value) => value switch

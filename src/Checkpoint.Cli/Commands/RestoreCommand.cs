@@ -15,10 +15,11 @@ internal sealed class RestoreCommand : Verb
     private static readonly TimeSpan s_defaultRun = TimeSpan.FromMilliseconds(500);
 
     private readonly Argument<CheckpointReference?> _reference = TypedOptions.ReferenceArgument("The checkpoint: VM@latest, VM@12, or the first 8 or more digits of its id");
-    private readonly Option<string> _machine = MachineChoice.Option();
+    private readonly KernelOptions _kernel = new();
     private readonly Option<TimeSpan?> _runFor = TypedOptions.Duration("--run-for", "How long it runs on at least, such as 200ms; 500ms unless said otherwise");
     private readonly Option<string> _clock = TypedOptions.Choice("--clock", "The guest's clock goes on from the checkpoint, or jumps ahead by the time since", "freeze", "advance");
     private readonly Option<bool> _check = new("--check") { Description = "Only say whether this host could restore it, naming each register that it refuses" };
+    private readonly PolicyOption _policy = new();
 
     public RestoreCommand(GlobalOptions global, Surroundings around)
         : base(
@@ -29,7 +30,8 @@ internal sealed class RestoreCommand : Verb
             around)
     {
         Arguments.Add(_reference);
-        foreach (var option in (Option[])[_machine, _runFor, _clock, _check])
+        _kernel.AddTo(this);
+        foreach (var option in (Option[])[_runFor, _clock, _check, _policy.Option])
             Options.Add(option);
     }
 
@@ -38,22 +40,24 @@ internal sealed class RestoreCommand : Verb
         var parsed = invocation.Parsed;
         var reference = parsed.GetValue(_reference)!;
         var clock = parsed.GetValue(_clock) == "advance" ? ClockPolicy.Advance : ClockPolicy.Freeze;
-        using var kvm = MachineChoice.Open(parsed.GetValue(_machine)!, invocation.Around);
+        var policy = _policy.Read(parsed);
+        using var kernel = await OpenKernelAsync(invocation, reference, cancellationToken).ConfigureAwait(false);
         if (parsed.GetValue(_check))
         {
             await using var reading = invocation.OpenToRead();
-            return await new RestoreCheck(invocation, reading, kvm).RunAsync(reference, clock, cancellationToken).ConfigureAwait(false);
+            return await new RestoreCheck(invocation, reading, kernel, _policy).RunAsync(reference, policy, clock, cancellationToken).ConfigureAwait(false);
         }
 
         var begun = invocation.Time.GetTimestamp();
-        await using var engine = await OpenToRecordAsync(invocation).ConfigureAwait(false);
-        using var restored = await RestoredGuest.RestoreAsync(engine, kvm, reference, clock, cancellationToken).ConfigureAwait(false);
+        await using var engine = OpenToRecord(invocation);
+        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, reference, policy, clock, cancellationToken).ConfigureAwait(false);
         var restoreTime = invocation.Time.GetElapsedTime(begun);
+        _policy.Report(invocation, restored.Restored.Policy, restored.Restored.Leniences);
         var continuation = await Continuation.RunAsync(
             engine,
             restored,
             parsed.GetValue(_runFor) ?? s_defaultRun,
-            startTime => ReportRestored(invocation, restored, restoreTime, restoreTime + startTime),
+            startTime => ReportRestored(invocation, kernel, restored, restoreTime, restoreTime + startTime),
             invocation.Time,
             cancellationToken).ConfigureAwait(false);
         ReportGuest(invocation, restored, continuation);
@@ -62,17 +66,16 @@ internal sealed class RestoreCommand : Verb
             : throw CommandException.Failed($"the guest of {NameOf(restored.Restored)} did not go on exactly: {continuation.Failures[0]}");
     }
 
-    /// <summary>
-    /// Opens the store so that the restore can be recorded in it. One that is not there is not created, and one that can only
-    /// be read serves as well.
-    /// </summary>
-    private static async Task<CheckpointEngine> OpenToRecordAsync(Invocation invocation)
+    /// <summary>The checkpoint says what kernel it needs. The store is only read for that: one that is not there is not created.</summary>
+    private async Task<Kernel> OpenKernelAsync(Invocation invocation, CheckpointReference reference, CancellationToken cancellationToken)
     {
-        await using (invocation.OpenToRead().ConfigureAwait(false))
-        {
-            // It is there and it is a store.
-        }
+        await using var reading = invocation.OpenToRead();
+        return _kernel.OpenFor(invocation, await StoredCheckpoint.LoadAsync(reading, reference, cancellationToken).ConfigureAwait(false));
+    }
 
+    /// <summary>Opens the store so that the restore can be recorded in it. One that can only be read serves as well.</summary>
+    private static CheckpointEngine OpenToRecord(Invocation invocation)
+    {
         try
         {
             return invocation.OpenToWrite();
@@ -83,7 +86,7 @@ internal sealed class RestoreCommand : Verb
         }
     }
 
-    private static void ReportRestored(Invocation invocation, RestoredGuest guest, TimeSpan restore, TimeSpan firstRun)
+    private static void ReportRestored(Invocation invocation, Kernel kernel, RestoredGuest guest, TimeSpan restore, TimeSpan firstRun)
     {
         var restored = guest.Restored;
         var options = guest.Guest.Program.Options;
@@ -96,13 +99,18 @@ internal sealed class RestoreCommand : Verb
                 options.Vcpus,
                 (long)options.MemoryBytes,
                 (long)restore.TotalMicroseconds,
-                (long)firstRun.TotalMicroseconds);
+                (long)firstRun.TotalMicroseconds,
+                kernel.Kind,
+                Words.Of(kernel.Architecture),
+                restored.Machine.Vcpus[0].Batching,
+                restored.Policy,
+                restored.Leniences);
             invocation.WriteJson(line, LineContext.Default.RestoredLine);
             return;
         }
 
         invocation.WriteText(
-            $"{NameOf(restored)} is back: {options.Vcpus} vCPUs and {ByteSize.Format((long)options.MemoryBytes)} ready after {Duration.Format(restore)}, running after {Duration.Format(firstRun)}.");
+            $"{NameOf(restored)} is back on {kernel.Description}: {options.Vcpus} vCPUs and {ByteSize.Format((long)options.MemoryBytes)} ready after {Duration.Format(restore)}, running after {Duration.Format(firstRun)}.");
     }
 
     private static void ReportGuest(Invocation invocation, RestoredGuest guest, Continuation continuation)

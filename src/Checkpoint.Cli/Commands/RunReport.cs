@@ -9,7 +9,7 @@ using Checkpoint.Protocol.Events;
 namespace Checkpoint.Cli.Commands;
 
 /// <summary>Tells what a run does, for a person or for a program.</summary>
-internal sealed class RunReport(Invocation invocation, string vm)
+internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
 {
     private readonly LineQueue _lines = new(invocation.Around.Out, invocation.Time);
 
@@ -24,7 +24,8 @@ internal sealed class RunReport(Invocation invocation, string vm)
         if (invocation.IsJson)
         {
             var line = new StartedLine(
-                vm, MachineChoice.Kvm, "x64", kind, options.Vcpus, (long)options.MemoryBytes, limits.Every.TotalMilliseconds, keep, "full", from, Environment.ProcessId);
+                vm, kernel.Kind, Words.Of(kernel.Architecture), kind, options.Vcpus, (long)options.MemoryBytes, options.Seed, limits.Every.TotalMilliseconds, keep, "full", from,
+                restored?.Policy, restored?.Leniences, Environment.ProcessId);
             _lines.Add(JsonLine.Of(line, LineContext.Default.StartedLine));
             return;
         }
@@ -32,7 +33,7 @@ internal sealed class RunReport(Invocation invocation, string vm)
         var what = from is null ? $"a new {kind} guest" : $"the {kind} guest of {from}";
         var kept = keep is null ? "all are kept" : $"the newest {keep} are kept";
         Say(
-            $"Machine '{vm}' runs {what} on KVM: {options.Vcpus} vCPUs, {ByteSize.Format((long)options.MemoryBytes)}. "
+            $"Machine '{vm}' runs {what} on {kernel.Description}: {options.Vcpus} vCPUs, {ByteSize.Format((long)options.MemoryBytes)}. "
             + $"A checkpoint every {Duration.Format(limits.Every)}; {kept}.");
         Say(Columns);
     }
@@ -100,7 +101,7 @@ internal sealed class RunReport(Invocation invocation, string vm)
     {
         if (invocation.IsJson)
         {
-            var register = abort.Register is { } id ? X64Fields.NameOf(id) : null;
+            var register = abort.Register is { } id ? RegisterNames.NameOf(id) : null;
             _lines.Add(JsonLine.Of(new AbortedLine(vm, abort.Reason, abort.Participant, register, abort.Errno), LineContext.Default.AbortedLine));
             return;
         }

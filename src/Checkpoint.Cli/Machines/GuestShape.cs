@@ -4,16 +4,20 @@ using System.Security.Cryptography;
 using Checkpoint.Cli.Parsing;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Guests;
+using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Cli.Machines;
 
-/// <summary>The options that say what a new machine is like: <c>--vcpus</c>, <c>--memory</c>, <c>--guest</c>.</summary>
+/// <summary>The options that say what a new machine is like: <c>--vcpus</c>, <c>--memory</c>, <c>--guest</c>, <c>--seed</c>.</summary>
 internal sealed class GuestShape
 {
     private const int DefaultVcpus = 2;
 
     // The guest's memory, and the copy of it that each checkpoint is written from.
     private const ulong CopiesOfMemory = 2;
+
+    // A simulated vCPU takes some hundred times as long for a step; its exits come about as often as those of a real one.
+    private const ulong SimulatedExitEverySteps = 1 << 12;
 
     public Option<int?> Vcpus { get; } = TypedOptions.Number(
         "--vcpus", $"How many vCPUs, 1 to {GuestOptions.MaxVcpus}; {DefaultVcpus} unless said otherwise", 1, GuestOptions.MaxVcpus);
@@ -24,27 +28,33 @@ internal sealed class GuestShape
     public Option<string> Guest { get; } = TypedOptions.Choice(
         "--guest", "The guest that runs: ledger passes tokens between vCPUs, counter counts in every register", "ledger", "counter");
 
+    public Option<ulong?> Seed { get; } = TypedOptions.Seed(
+        "--seed", "Where the guest's numbers come from, and those of a simulated machine; drawn at random unless said otherwise");
+
     public void AddTo(Command command)
     {
         command.Options.Add(Vcpus);
         command.Options.Add(Memory);
         command.Options.Add(Guest);
+        command.Options.Add(Seed);
     }
 
     /// <summary>Whether any of the options was typed.</summary>
-    public bool IsGiven(ParseResult parsed) => ((Option[])[Vcpus, Memory, Guest]).Any(option => parsed.GetResult(option) is { Implicit: false });
+    public bool IsGiven(ParseResult parsed) => ((Option[])[Vcpus, Memory, Guest, Seed]).Any(option => parsed.GetResult(option) is { Implicit: false });
 
     public GuestKind KindOf(ParseResult parsed) => parsed.GetValue(Guest) == "counter" ? GuestKind.Counter : GuestKind.Ledger;
 
     /// <summary>What was asked for, with the defaults for the rest and a seed of its own.</summary>
     /// <exception cref="CommandException">The guest does not fit into its memory, or its memory not into this host's.</exception>
-    public GuestOptions OptionsOf(ParseResult parsed, Surroundings around)
+    public GuestOptions OptionsOf(ParseResult parsed, MachineArchitecture architecture, Surroundings around)
     {
         var options = new GuestOptions
         {
+            Architecture = architecture,
             Vcpus = parsed.GetValue(Vcpus) ?? DefaultVcpus,
             MemoryBytes = parsed.GetValue(Memory) ?? GuestOptions.DefaultMemoryBytes,
-            Seed = BinaryPrimitives.ReadUInt64LittleEndian(RandomNumberGenerator.GetBytes(sizeof(ulong))),
+            // What is drawn has 32 bits: people type it again, and every reader of JSON keeps it exactly.
+            Seed = parsed.GetValue(Seed) ?? BinaryPrimitives.ReadUInt32LittleEndian(RandomNumberGenerator.GetBytes(sizeof(uint))),
         };
         try
         {
@@ -66,13 +76,13 @@ internal sealed class GuestShape
 
     /// <summary>Builds the machine.</summary>
     /// <exception cref="CommandException">This kernel has a lower limit.</exception>
-    public GuestMachine Create(IKvm kvm, ParseResult parsed, Surroundings around)
+    public GuestMachine Create(Kernel kernel, ParseResult parsed, GuestOptions options)
     {
-        var options = OptionsOf(parsed, around);
-        var most = kvm.CheckExtension(KvmCapability.MaxVcpus);
+        var most = kernel.Kvm.CheckExtension(KvmCapability.MaxVcpus);
         if (most > 0 && options.Vcpus > most)
             throw CommandException.Failed($"--vcpus: KVM of this host gives a machine at most {most} vCPUs, not {options.Vcpus}");
-        return GuestMachine.Create(kvm, KindOf(parsed), options);
+        var suited = kernel.IsSimulated ? options with { ExitEverySteps = SimulatedExitEverySteps } : options;
+        return GuestMachine.Create(kernel.Kvm, KindOf(parsed), suited, batching: kernel.Batching);
     }
 
     // The framework appends the parameter's name and its value, which mean nothing to whoever typed the option.

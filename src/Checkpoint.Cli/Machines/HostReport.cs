@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Linux;
-using Checkpoint.Kvm.Machines.X64;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Cli.Machines;
@@ -13,8 +12,6 @@ namespace Checkpoint.Cli.Machines;
 /// <param name="Batching">How registers are read: many-regs, msrs or one-reg.</param>
 internal sealed record HostReport(string? Reason, int? ApiVersion, IReadOnlyDictionary<string, int> Capabilities, string? Batching)
 {
-    private const ulong ProbeMemoryBytes = 1 << 20;
-
     private static readonly (string Name, uint Number)[] s_capabilities =
     [
         ("KVM_CAP_NR_VCPUS", KvmCapability.RecommendedVcpus),
@@ -64,9 +61,9 @@ internal sealed record HostReport(string? Reason, int? ApiVersion, IReadOnlyDict
             try
             {
                 var capabilities = s_capabilities.Where(IsOfThisHost).ToDictionary(each => each.Name, each => kvm.CheckExtension(each.Number));
-                return RuntimeInformation.ProcessArchitecture == Architecture.X64
-                    ? new HostReport(null, kvm.ApiVersion, capabilities, ProbeBatching(kvm))
-                    : new HostReport("machines of this architecture are not built yet", kvm.ApiVersion, capabilities, null);
+                // Building a small machine proves more than asking does: a sandbox may open the device and still refuse VMs.
+                var architecture = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? MachineArchitecture.Arm64 : MachineArchitecture.X64;
+                return new HostReport(null, kvm.ApiVersion, capabilities, BatchingCheck.BestOf(kvm, architecture));
             }
             catch (KvmException exception)
             {
@@ -77,11 +74,4 @@ internal sealed record HostReport(string? Reason, int? ApiVersion, IReadOnlyDict
 
     private static bool IsOfThisHost((string Name, uint Number) capability) =>
         RuntimeInformation.ProcessArchitecture == Architecture.Arm64 || !capability.Name.StartsWith("KVM_CAP_ARM_", StringComparison.Ordinal);
-
-    // Building a small machine proves more than asking does: a sandbox may open the device and still refuse VMs.
-    private static string ProbeBatching(IKvm kvm)
-    {
-        using var machine = X64Machine.Create(kvm, X64Machine.Describe(kvm, 1, ProbeMemoryBytes, InterruptChip.Full));
-        return machine.Vcpus[0].Batching;
-    }
 }

@@ -5,9 +5,12 @@ namespace Checkpoint.Cli.Output;
 /// <summary>What the demonstration has shown.</summary>
 internal sealed record DemoLine(
     string Machine,
+    string Arch,
     string Guest,
     int Vcpus,
     long MemoryBytes,
+    ulong Seed,
+    string Batching,
     double EveryMs,
     long KilledAfterMs,
     long Checkpoints,

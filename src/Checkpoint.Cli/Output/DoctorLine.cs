@@ -7,6 +7,7 @@ internal sealed record DoctorLine(
     string Arch,
     bool Kvm,
     string? KvmReason,
+    bool Sim,
     int? Api,
     IReadOnlyDictionary<string, int> Capabilities,
     string? Batching,

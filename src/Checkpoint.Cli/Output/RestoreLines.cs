@@ -5,7 +5,19 @@ using ErrorNumber = Checkpoint.Kvm.Device.Errno;
 namespace Checkpoint.Cli.Output;
 
 /// <summary>A checkpoint was brought back and its vCPUs were told to run.</summary>
-internal sealed record RestoredLine(string Vm, long Checkpoint, string Id, int Vcpus, long MemoryBytes, long RestoreUs, long FirstRunUs)
+internal sealed record RestoredLine(
+    string Vm,
+    long Checkpoint,
+    string Id,
+    int Vcpus,
+    long MemoryBytes,
+    long RestoreUs,
+    long FirstRunUs,
+    string Machine,
+    string Arch,
+    string Batching,
+    string Policy,
+    IReadOnlyList<string> Leniences)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "restored";
@@ -28,7 +40,8 @@ internal sealed record GuestLine(
 }
 
 /// <summary>Whether this host could restore a checkpoint.</summary>
-internal sealed record CheckLine(string Vm, long Checkpoint, int Vcpus, bool Ok, IReadOnlyList<RefusedLine> Refused)
+internal sealed record CheckLine(
+    string Vm, long Checkpoint, int Vcpus, bool Ok, string Machine, string Arch, string Policy, IReadOnlyList<string> Leniences, IReadOnlyList<RefusedLine> Refused)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "check";

@@ -53,6 +53,20 @@ internal static class TypedOptions
         }),
     };
 
+    /// <summary>Any whole number of 64 bits without a sign.</summary>
+    public static Option<ulong?> Seed(string name, string description) => new(name)
+    {
+        Description = description,
+        HelpName = "N",
+        CustomParser = Parser<ulong?>(name, static (string text, out ulong? value, out string? reason) =>
+        {
+            var isRead = ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number);
+            value = isRead ? number : null;
+            reason = isRead ? null : $"'{text}' is not possible: write a whole number from 0 to {ulong.MaxValue}";
+            return isRead;
+        }),
+    };
+
     public static Option<string?> Machine(string name, string description) => new(name)
     {
         Description = description,

@@ -1,0 +1,45 @@
+using Checkpoint.Actors;
+using Checkpoint.Cli.Output;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Guests;
+using Checkpoint.Kvm.Registers;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Cli.Machines;
+
+/// <summary>The kernel that machines of one command are made in: KVM of this host, or a simulated one.</summary>
+/// <param name="kvm">Its calls; they belong to this object.</param>
+/// <param name="architecture">The architecture of its machines.</param>
+/// <param name="seed">What a simulated kernel draws its random numbers from; null for KVM.</param>
+/// <param name="batching">How registers with ids are to travel; null for the best way.</param>
+internal sealed class Kernel(IKvm kvm, MachineArchitecture architecture, ulong? seed, RegisterBatching? batching) : IDisposable
+{
+    /// <summary>The name of machines that KVM runs.</summary>
+    public const string OfKvm = "kvm";
+
+    /// <summary>The name of machines that are simulated.</summary>
+    public const string Simulated = "sim";
+
+    public IKvm Kvm => kvm;
+
+    public MachineArchitecture Architecture => architecture;
+
+    public RegisterBatching? Batching => batching;
+
+    /// <summary>What a simulated kernel draws its random numbers from; null for KVM.</summary>
+    public ulong? Seed => seed;
+
+    public bool IsSimulated => seed is not null;
+
+    /// <summary>The kind as options and JSON have it.</summary>
+    public string Kind => IsSimulated ? Simulated : OfKvm;
+
+    /// <summary>The kind in a sentence for a person: a guest runs on this.</summary>
+    public string Description => IsSimulated ? $"a simulated {Words.Of(architecture)} machine" : "KVM";
+
+    /// <summary>What of the program belongs to each checkpoint of the guest.</summary>
+    public IReadOnlyList<IDeviceState> DevicesOf(GuestMachine guest) =>
+        seed is { } known ? [new GuestDevice(guest), new SimulationMark(known)] : [new GuestDevice(guest)];
+
+    public void Dispose() => kvm.Dispose();
+}
