@@ -89,6 +89,20 @@ public sealed class CheckpointEngine : IAsyncDisposable
         _finder.FindAsync(reference, cancellationToken);
 
     /// <summary>
+    /// Finds a checkpoint and reads its parts, once more where the checkpoint was pruned meanwhile by the process that runs its
+    /// machine: that is no damage.
+    /// </summary>
+    /// <param name="reference">Which checkpoint.</param>
+    /// <param name="read">Reads what is wanted of the checkpoint of a machine.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <exception cref="StoreException">There is no such checkpoint.</exception>
+    /// <exception cref="IntegrityException">A part is damaged.</exception>
+    public Task<T> ReadAsync<T>(
+        CheckpointReference reference,
+        Func<string, MachineEvent.CheckpointCommitted, Task<T>> read,
+        CancellationToken cancellationToken = default) => _finder.ReadAsync(reference, read, cancellationToken);
+
+    /// <summary>
     /// Builds a fresh machine that holds exactly what a checkpoint says. Nothing runs; where a single register is refused or
     /// reads back otherwise, the machine is thrown away.
     /// </summary>

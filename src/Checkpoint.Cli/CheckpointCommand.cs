@@ -76,6 +76,7 @@ internal static class CheckpointCommand
             new RestoreCommand(global, around),
             new ListCommand(global, around),
             new ShowCommand(global, around),
+            new DiffCommand(global, around),
             new VerifyCommand(global, around),
         };
         global.AddTo(root);

@@ -29,6 +29,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
     private readonly DeadlineTimers _deadlines;
     private readonly Action<int, ParticipantFailure> _onGone;
+    private readonly TimeSpan _recoverDeadline;
     private long _lastRequest;
     private long _lastSnapshot;
 
@@ -48,6 +49,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
         _coordinator = new Coordinator(history, _host.Participants, attachment.Options);
         _writer = new CheckpointWriter(held, store, _host);
         _deadlines = new DeadlineTimers(time, report => _mailbox.Post(report));
+        _recoverDeadline = attachment.Options.RecoverDeadline;
         _lastSnapshot = history.Head.SequenceNumber;
     }
 
@@ -227,19 +229,28 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
 
     private async Task RecoverAsync(long appendId)
     {
+        var begun = _time.GetTimestamp();
         var wait = TimeSpan.FromMilliseconds(50);
         while (true)
         {
             try
             {
-                _mailbox.Post(new CoordinatorInput.Recovered(appendId, await EventStream.RecoverAsync(_store.Journal, _held.Vm).ConfigureAwait(false)));
+                // What can be read back after a failed sync may lie in the host's memory only.
+                await _store.Journal.ProveDurableAsync(_held.Vm, CancellationToken.None).ConfigureAwait(false);
+                var history = await EventStream.RecoverAsync(_store.Journal, _held.Vm).ConfigureAwait(false);
+                _mailbox.Post(new CoordinatorInput.Recovered(appendId, history));
                 return;
             }
-            catch (StoreException)
+            catch (StoreException) when (_time.GetElapsedTime(begun) + wait < _recoverDeadline)
             {
-                // The store is away; nothing can be decided before it is back.
+                // Nothing can be decided before the store is back.
                 await Task.Delay(wait, _time).ConfigureAwait(false);
-                wait = TimeSpan.FromMilliseconds(Math.Min(5000, wait.TotalMilliseconds * 2));
+                wait = TimeSpan.FromMilliseconds(Math.Min(2000, wait.TotalMilliseconds * 2));
+            }
+            catch (Exception failure)
+            {
+                _mailbox.Post(new CoordinatorInput.RecoveryFailed(appendId, failure.Message));
+                return;
             }
         }
     }

@@ -7,6 +7,36 @@ namespace Checkpoint.Actors.Restoring;
 /// <summary>Looks up what a reference refers to, in what is stored now.</summary>
 internal sealed class CheckpointFinder(CheckpointStore store)
 {
+    private const int MaxAttempts = 10;
+
+    /// <summary>
+    /// Finds a checkpoint and reads its parts. What is missing may be gone because the machine runs elsewhere and prunes: then
+    /// the checkpoint is gone too, and the reference is looked up again. What is still there is damaged.
+    /// </summary>
+    /// <param name="reference">Which checkpoint.</param>
+    /// <param name="read">Reads what is wanted of the checkpoint of a machine.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    public async Task<T> ReadAsync<T>(
+        CheckpointReference reference,
+        Func<string, MachineEvent.CheckpointCommitted, Task<T>> read,
+        CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var (vm, checkpoint) = await FindAsync(reference, cancellationToken).ConfigureAwait(false);
+            try
+            {
+                return await read(vm, checkpoint).ConfigureAwait(false);
+            }
+            catch (IntegrityException) when (attempt < MaxAttempts)
+            {
+                var history = await store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+                if (history.Live.ContainsKey(checkpoint.Number))
+                    throw;
+            }
+        }
+    }
+
     public async Task<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)> FindAsync(CheckpointReference reference, CancellationToken cancellationToken)
     {
         switch (reference)

@@ -10,33 +10,14 @@ namespace Checkpoint.Actors.Restoring;
 /// <summary>Builds fresh machines from checkpoints; what is not exactly the checkpoint's is thrown away.</summary>
 internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder finder, TimeProvider time)
 {
-    private const int MaxAttempts = 10;
-
-    public async Task<RestoredMachine> RestoreAsync(
+    public Task<RestoredMachine> RestoreAsync(
         IKvm kvm,
         CheckpointReference reference,
         RegisterPolicy policy,
         ClockPolicy clock,
         RegisterBatching? batching,
-        CancellationToken cancellationToken)
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            var (vm, checkpoint) = await finder.FindAsync(reference, cancellationToken).ConfigureAwait(false);
-            try
-            {
-                return await RestoreAsync(kvm, vm, checkpoint, policy, clock, batching, cancellationToken).ConfigureAwait(false);
-            }
-            catch (IntegrityException) when (attempt < MaxAttempts)
-            {
-                // What is missing may be gone because the machine runs elsewhere and prunes: then the checkpoint is gone too,
-                // and the reference is looked up again. What is still there is damaged.
-                var history = await store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
-                if (history.Live.ContainsKey(checkpoint.Number))
-                    throw;
-            }
-        }
-    }
+        CancellationToken cancellationToken) =>
+        finder.ReadAsync(reference, (vm, checkpoint) => RestoreAsync(kvm, vm, checkpoint, policy, clock, batching, cancellationToken), cancellationToken);
 
     private async Task<RestoredMachine> RestoreAsync(
         IKvm kvm,

@@ -4,6 +4,7 @@ using Checkpoint.Cli.Machines;
 using Checkpoint.Cli.Output;
 using Checkpoint.Cli.Parsing;
 using Checkpoint.Kvm.Guests;
+using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Cli.Commands;
 
@@ -69,5 +70,5 @@ internal sealed class DemoReport(Invocation invocation, Kernel kernel, GuestOpti
     private string Proof(GuestVerdict before, GuestVerdict now) => kind == GuestKind.Ledger
         ? $"Verified: each of the {now.TokenHops.Count} tokens that the vCPUs pass around, in memory or in a register, is there exactly once, at the checkpoint "
             + $"({before.Hops:N0} hops) and now ({now.Hops:N0} hops)."
-        : "Verified: memory, general, x87 and vector registers of every vCPU hold what the host computes for that step, at the checkpoint and now.";
+        : $"Verified: memory, general{(kernel.Architecture == MachineArchitecture.X64 ? ", x87" : "")} and vector registers of every vCPU hold what the host computes for that step, at the checkpoint and now.";
 }

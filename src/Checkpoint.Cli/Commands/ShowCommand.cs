@@ -28,8 +28,7 @@ internal sealed class ShowCommand : Verb
     protected override async Task<int> ExecuteAsync(Invocation invocation, CancellationToken cancellationToken)
     {
         await using var engine = invocation.OpenToRead();
-        var (vm, committed) = await engine.FindAsync(invocation.Parsed.GetValue(_reference)!, cancellationToken).ConfigureAwait(false);
-        var document = await engine.Store.LoadAsync(vm, committed, cancellationToken).ConfigureAwait(false);
+        var (vm, committed, document) = await StoredCheckpoint.LoadAsync(engine, invocation.Parsed.GetValue(_reference)!, cancellationToken).ConfigureAwait(false);
         var history = await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
         var (guest, damage) = Examine(engine.Store, vm, committed, document);
         var report = new ShowReport(invocation);
@@ -63,10 +62,10 @@ internal sealed class ShowCommand : Verb
     private static Dictionary<string, string> RegistersOf(StateList state)
     {
         var registers = new Dictionary<string, string>();
-        // The processor's registers first, model specific ones behind them: ids of groups lie above the kernel's.
+        // Groups such as the general registers of x64 first, registers with an id of their own behind them: ids of groups lie above the kernel's.
         foreach (var item in state.OrderBy(item => item.Id < StateIds.X64GroupBase))
         {
-            foreach (var field in X64Fields.Of(item.Id, item.Value.Length))
+            foreach (var field in RegisterNames.FieldsOf(item.Id, item.Value.Length))
                 registers[field.Name] = Hex.Of(item.Value.Span.Slice(field.Offset, field.Size));
         }
 
@@ -107,6 +106,7 @@ internal sealed class ShowCommand : Verb
         var machine = document.Machine;
         return new ShownMachine(
             Words.Of(machine.Architecture),
+            SimulationMark.SeedOf(document) is not null,
             Words.Of(machine.InterruptChip),
             [.. machine.Vcpus.Select((vcpu, i) => new ShownVcpu(i, vcpu.Id, vcpu.Features.Length, document.Vcpus[i].Count, document.Vcpus[i].Sum(item => item.Value.Length)))],
             [.. machine.Memory.Select(region => new ShownRegion(region.Slot, region.Flags, Hex.Of(region.GuestAddress), region.SizeBytes))],

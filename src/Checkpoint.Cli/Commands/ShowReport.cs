@@ -36,7 +36,7 @@ internal sealed class ShowReport(Invocation invocation)
             "memory",
             line.Segment is null ? "none" : $"{ByteSize.Format(line.MemoryBytes)} in {ByteSize.Format(line.SegmentBytes)}, {line.DirtyPages} pages, segment {line.Segment}, index sha256 {line.SegmentIndexSha256}");
         var machine = line.Machine;
-        table.Add("machine", $"{machine.Arch}, {machine.Vcpus.Count} vCPUs, interrupt chips {machine.InterruptChip}, capabilities {(machine.Capabilities.Count == 0 ? "none" : string.Join(' ', machine.Capabilities))}");
+        table.Add("machine", $"{machine.Arch}{(machine.Simulated ? " (simulated)" : "")}, {machine.Vcpus.Count} vCPUs, interrupt chips {machine.InterruptChip}, capabilities {(machine.Capabilities.Count == 0 ? "none" : string.Join(' ', machine.Capabilities))}");
         foreach (var region in machine.Memory)
             table.Add("  slot", $"{region.Slot}: {ByteSize.Format((long)region.Bytes)} at {region.Address}, flags 0x{region.Flags:x}");
         foreach (var vcpu in machine.Vcpus)
@@ -74,21 +74,26 @@ internal sealed class ShowReport(Invocation invocation)
         invocation.WriteTable(guest.Vcpus.Any(at => at.NMemory is not null) ? StepsOfCounter(guest) : Steps(guest));
     }
 
+    private static bool IsX64(ShownGuest guest) => guest.Vcpus.All(at => at.Rip is not null);
+
+    private static string PcOf(ShownGuest guest) => IsX64(guest) ? "rip" : "pc";
+
     private static TextTable Steps(ShownGuest guest)
     {
-        var table = new TextTable(">vCPU", "rip", "in loop", ">steps");
+        var table = new TextTable(">vCPU", PcOf(guest), "in loop", ">steps");
         foreach (var at in guest.Vcpus)
-            table.Add($"{at.Vcpu}", at.Rip, at.InLoop ? "yes" : "no", $"{guest.Steps[at.Vcpu]}");
+            table.Add($"{at.Vcpu}", at.Pc, at.InLoop ? "yes" : "no", $"{guest.Steps[at.Vcpu]}");
         return table;
     }
 
     private static TextTable StepsOfCounter(ShownGuest guest)
     {
-        var table = new TextTable(">vCPU", "rip", "in loop", ">steps", ">n in rbp", ">n in memory", "x in rbx", "x in memory");
+        var table = new TextTable(
+            ">vCPU", PcOf(guest), "in loop", ">steps", IsX64(guest) ? ">n in rbp" : ">n in x3", ">n in memory", IsX64(guest) ? "x in rbx" : "x in x0", "x in memory");
         foreach (var at in guest.Vcpus)
         {
             table.Add(
-                $"{at.Vcpu}", at.Rip, at.InLoop ? "yes" : "no", $"{guest.Steps[at.Vcpu]}", $"{at.NRegister}", $"{at.NMemory}", at.XRegister ?? "-", at.XMemory ?? "-");
+                $"{at.Vcpu}", at.Pc, at.InLoop ? "yes" : "no", $"{guest.Steps[at.Vcpu]}", $"{at.NRegister}", $"{at.NMemory}", at.XRegister ?? "-", at.XMemory ?? "-");
         }
 
         return table;

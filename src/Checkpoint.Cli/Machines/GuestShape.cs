@@ -16,7 +16,7 @@ internal sealed class GuestShape
     // The guest's memory, and the copy of it that each checkpoint is written from.
     private const ulong CopiesOfMemory = 2;
 
-    // A simulated vCPU takes some hundred times as long for a step; its exits come about as often as those of a real one.
+    // A simulated vCPU is much slower: with fewer steps between two exits it makes them about as often as a real one.
     private const ulong SimulatedExitEverySteps = 1 << 12;
 
     public Option<int?> Vcpus { get; } = TypedOptions.Number(

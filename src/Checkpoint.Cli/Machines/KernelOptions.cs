@@ -20,6 +20,9 @@ internal sealed class KernelOptions
 
     private static readonly RegisterBatching[] s_batchings = [RegisterBatching.ManyRegs, RegisterBatching.Msrs, RegisterBatching.OneReg];
 
+    // The help must not name a default that depends on the host and on the checkpoint.
+    public KernelOptions() => Architecture.DefaultValueFactory = null;
+
     public Option<string> Machine { get; } = TypedOptions.Choice(
         "--machine", "What the machine is made of: KVM of this host, or a simulation; auto takes KVM where it is usable", Automatic, Kernel.OfKvm, Kernel.Simulated);
 
@@ -97,7 +100,7 @@ internal sealed class KernelOptions
         if (choice == Kernel.OfKvm)
             throw CommandException.Failed($"{reason}; --machine sim needs no KVM");
         // Whoever did not choose hears what was chosen: a simulated machine is a slow one.
-        invocation.Progress.Say($"{reason}: the machine is simulated.");
+        invocation.Progress.Say($"{reason}; the machine is simulated.");
         return (Simulate(architecture, seed), true);
     }
 

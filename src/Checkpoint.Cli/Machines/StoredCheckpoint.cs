@@ -12,8 +12,6 @@ namespace Checkpoint.Cli.Machines;
 /// <param name="Document">Its state.</param>
 internal sealed record StoredCheckpoint(string Vm, MachineEvent.CheckpointCommitted Event, StateDocument Document)
 {
-    private const int MaxAttempts = 10;
-
     /// <summary>Its name for a person: <c>a@12</c>.</summary>
     public string Name => $"{Vm}@{Event.Number}";
 
@@ -23,22 +21,12 @@ internal sealed record StoredCheckpoint(string Vm, MachineEvent.CheckpointCommit
     /// <summary>Finds a checkpoint and reads its state.</summary>
     /// <exception cref="StoreException">There is none.</exception>
     /// <exception cref="IntegrityException">It is damaged.</exception>
-    public static async Task<StoredCheckpoint> LoadAsync(CheckpointEngine engine, CheckpointReference reference, CancellationToken cancellationToken)
-    {
-        for (var attempt = 1; ; attempt++)
-        {
-            var (vm, found) = await engine.FindAsync(reference, cancellationToken).ConfigureAwait(false);
-            try
-            {
-                return new StoredCheckpoint(vm, found, await engine.Store.LoadAsync(vm, found, cancellationToken).ConfigureAwait(false));
-            }
-            catch (IntegrityException) when (attempt < MaxAttempts)
-            {
-                // It may be missing because the machine runs and prunes; the latest is another one then. What is still there is damaged.
-                var history = await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
-                if (history.Live.ContainsKey(found.Number))
-                    throw;
-            }
-        }
-    }
+    public static Task<StoredCheckpoint> LoadAsync(CheckpointEngine engine, CheckpointReference reference, CancellationToken cancellationToken) =>
+        engine.ReadAsync(reference, (vm, found) => LoadAsync(engine, vm, found, cancellationToken), cancellationToken);
+
+    /// <summary>Reads the state of a checkpoint that was found.</summary>
+    /// <exception cref="IntegrityException">It is damaged, or was pruned meanwhile.</exception>
+    public static async Task<StoredCheckpoint> LoadAsync(
+        CheckpointEngine engine, string vm, MachineEvent.CheckpointCommitted found, CancellationToken cancellationToken) =>
+        new(vm, found, await engine.Store.LoadAsync(vm, found, cancellationToken).ConfigureAwait(false));
 }

@@ -17,5 +17,9 @@ namespace Checkpoint.Cli.Output;
 [JsonSerializable(typeof(CheckpointLine))]
 [JsonSerializable(typeof(ShowLine))]
 [JsonSerializable(typeof(RegistersLine))]
+[JsonSerializable(typeof(DifferentRegisterLine))]
+[JsonSerializable(typeof(DifferentDeviceLine))]
+[JsonSerializable(typeof(DifferentPagesLine))]
+[JsonSerializable(typeof(DiffLine))]
 [JsonSerializable(typeof(VerifyLine))]
 internal sealed partial class LineContext : JsonSerializerContext;

@@ -38,6 +38,7 @@ internal sealed record ShowLine(
 /// <summary>How the machine is built again.</summary>
 internal sealed record ShownMachine(
     string Arch,
+    bool Simulated,
     string InterruptChip,
     IReadOnlyList<ShownVcpu> Vcpus,
     IReadOnlyList<ShownRegion> Memory,
@@ -66,7 +67,7 @@ internal sealed record ShownGuest(
     IReadOnlyList<ShownStep> Vcpus);
 
 /// <summary>Where one vCPU of the guest stands; a counter also with n and x(n), in registers and in memory.</summary>
-internal sealed record ShownStep(int Vcpu, string Rip, bool InLoop, ulong? NRegister, ulong? NMemory, string? XRegister, string? XMemory);
+internal sealed record ShownStep(int Vcpu, string? Rip, string Pc, bool InLoop, ulong? NRegister, ulong? NMemory, string? XRegister, string? XMemory);
 
 /// <summary>The registers of one vCPU, or of the VM where the vCPU is null.</summary>
 internal sealed record RegistersLine(string Vm, long Checkpoint, int? Vcpu, IReadOnlyDictionary<string, string> Registers)

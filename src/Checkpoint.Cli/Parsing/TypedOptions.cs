@@ -85,11 +85,11 @@ internal static class TypedOptions
         CustomParser = Parser<CheckpointReference?>(name, ReadReference),
     };
 
-    public static Argument<CheckpointReference?> ReferenceArgument(string description, bool isOptional = false) => new("REF")
+    public static Argument<CheckpointReference?> ReferenceArgument(string description, bool isOptional = false, string name = "REF") => new(name)
     {
         Description = description,
         Arity = isOptional ? ArgumentArity.ZeroOrOne : ArgumentArity.ExactlyOne,
-        CustomParser = Parser<CheckpointReference?>("REF", ReadReference),
+        CustomParser = Parser<CheckpointReference?>(name, ReadReference),
     };
 
     /// <summary>One of some words; the first is what is taken where nothing is said.</summary>

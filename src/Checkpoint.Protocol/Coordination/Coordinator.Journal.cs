@@ -140,14 +140,15 @@ public sealed partial class Coordinator
                 Finish(_pending!, Fold(_pending!.Events, committed.Head), now, effects);
                 break;
             case AppendResult.Conflict:
-                Fence(effects);
+                Fence(new Refusal.OwnershipLost(), effects);
                 break;
             case AppendResult.Refused refused:
-                FinishWithoutWriting(_pending!, refused.Reason, now, effects);
+                FinishWithoutWriting(_pending!, $"the journal refused to write: {refused.Reason}", now, effects);
                 break;
             case AppendResult.Unknown:
                 // Only the stream can tell whether it was written; until then this coordinator decides nothing.
-                _pending = _pending! with { Intended = ((AppendResult.Unknown)result).Intended };
+                var unknown = (AppendResult.Unknown)result;
+                _pending = _pending! with { Intended = unknown.Intended, Doubt = unknown.Reason };
                 Phase = RoundPhase.Recovering;
                 effects.Add(new CoordinatorEffect.Recover(_pending.AppendId));
                 break;
@@ -160,11 +161,11 @@ public sealed partial class Coordinator
     {
         var pending = _pending!;
         if (history.Head == History.Head)
-            FinishWithoutWriting(pending, "the journal lost the write", now, effects);
+            FinishWithoutWriting(pending, $"the journal lost the write: {pending.Doubt}", now, effects);
         else if (history.Head == pending.Intended)
             Finish(pending, history, now, effects);
         else
-            Fence(effects); // The stream goes on otherwise: the end's digest covers everything before it.
+            Fence(new Refusal.OwnershipLost(), effects); // The stream goes on otherwise: the end's digest covers everything before it.
     }
 
     private MachineHistory Fold(ImmutableArray<MachineEvent> events, JournalHead end)
@@ -193,7 +194,7 @@ public sealed partial class Coordinator
             // The round is over either way; that its abort is not on record changes nothing for the caller.
             CoordinatorReply.Aborted aborted => aborted,
             CoordinatorReply.Committed => new CoordinatorReply.Aborted(
-                new MachineEvent.CheckpointAborted($"the journal refused to write: {reason}", null, null, null) { At = now.Wall }),
+                new MachineEvent.CheckpointAborted(reason, null, null, null) { At = now.Wall }),
             _ => (CoordinatorReply)new CoordinatorReply.Refused(new Refusal.JournalRefused(reason)),
         };
         if (pending.StateOf is { } round)
@@ -202,14 +203,15 @@ public sealed partial class Coordinator
         BecomeIdle(now, effects);
     }
 
-    private void Fence(List<CoordinatorEffect> effects)
+    private void Fence(Refusal obstacle, List<CoordinatorEffect> effects)
     {
+        _fencedBy = obstacle;
         var pending = _pending!;
         _pending = null;
         _round = null;
         Phase = RoundPhase.Fenced;
         // Its parts stay: whoever owns the stream now sweeps what no event names.
-        var lost = new CoordinatorReply.Refused(new Refusal.OwnershipLost());
+        var lost = new CoordinatorReply.Refused(obstacle);
         effects.Add(new CoordinatorEffect.Reply(pending.RequestId, lost));
         while (_waiting.TryDequeue(out var request))
             effects.Add(new CoordinatorEffect.Reply(request.RequestId, lost));
@@ -242,5 +244,8 @@ public sealed partial class Coordinator
     {
         /// <summary>The stream's end if it was written; known where the append's end is not.</summary>
         public JournalHead? Intended { get; init; }
+
+        /// <summary>Why its end is not known.</summary>
+        public string? Doubt { get; init; }
     }
 }

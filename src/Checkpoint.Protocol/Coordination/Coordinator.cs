@@ -25,6 +25,7 @@ namespace Checkpoint.Protocol.Coordination;
 ///    │                             │  │     or PartsNotStored: the abort
 ///    │  Recovered                  │  └─ Conflict ─▶ Fenced
 ///    └──────────────── Recovering ◀┘ Unknown
+///                           └─ RecoveryFailed ─▶ Fenced
 /// </code>
 /// The barrier: nothing is captured before all vCPUs and devices are parked, and nothing is stored before all have been told
 /// to run. One append is the commit: no reply says Committed before <see cref="AppendResult.Committed"/> has come. Between
@@ -40,6 +41,7 @@ public sealed partial class Coordinator
     private PendingAppend? _pending;
     private CoordinatorInput.Stop? _stop;
     private bool _devicesToldToPark;
+    private Refusal? _fencedBy;
     private long _lastRound;
     private long _lastAppend;
 
@@ -105,6 +107,9 @@ public sealed partial class Coordinator
             case CoordinatorInput.Recovered recovered when Phase == RoundPhase.Recovering && recovered.AppendId == _pending?.AppendId:
                 OnRecovered(recovered.History, now, effects);
                 break;
+            case CoordinatorInput.RecoveryFailed failed when Phase == RoundPhase.Recovering && failed.AppendId == _pending?.AppendId:
+                Fence(new Refusal.JournalLost(failed.Reason), effects);
+                break;
             case CoordinatorInput.Request request:
                 OnRequest(request, now, effects);
                 break;
@@ -120,7 +125,7 @@ public sealed partial class Coordinator
     {
         if (Phase == RoundPhase.Fenced)
         {
-            Refuse(request, new Refusal.OwnershipLost(), effects);
+            Refuse(request, _fencedBy!, effects);
         }
         else if (Phase == RoundPhase.Stopped || _stop is not null)
         {

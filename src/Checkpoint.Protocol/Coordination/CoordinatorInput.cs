@@ -63,6 +63,11 @@ public abstract record CoordinatorInput
     /// <summary>An append has ended.</summary>
     public sealed record AppendEnded(long AppendId, AppendResult Result) : CoordinatorInput;
 
+    /// <summary>The stream cannot be read again: nobody can tell whether the append was written.</summary>
+    /// <param name="AppendId">The append that the recovery was for.</param>
+    /// <param name="Reason">One line.</param>
+    public sealed record RecoveryFailed(long AppendId, string Reason) : CoordinatorInput;
+
     /// <summary>The stream has been read again after an append whose end is unknown.</summary>
     /// <param name="AppendId">The append that the recovery was for.</param>
     /// <param name="History">What the stream says.</param>

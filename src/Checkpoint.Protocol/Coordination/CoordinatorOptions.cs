@@ -18,6 +18,9 @@ public sealed record CoordinatorOptions
     /// </summary>
     public TimeSpan StoreGrace { get; init; } = TimeSpan.FromMilliseconds(1);
 
+    /// <summary>How long the stream may stay unreadable after an append whose end is unknown, before the machine's journal counts as lost; a stop waits as long.</summary>
+    public TimeSpan RecoverDeadline { get; init; } = TimeSpan.FromSeconds(10);
+
     /// <summary>How many checkpoints each commit keeps beside the pinned ones; null keeps all. At least 1.</summary>
     public int? Keep { get; init; }
 }

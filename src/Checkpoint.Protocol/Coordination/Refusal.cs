@@ -38,6 +38,13 @@ public abstract record Refusal
         public override string Describe() => "another process has written to this machine's journal; open it again to go on";
     }
 
+    /// <summary>The end of an append is unknown and the stream cannot be read again.</summary>
+    public sealed record JournalLost(string Reason) : Refusal
+    {
+        /// <inheritdoc/>
+        public override string Describe() => $"the journal is lost, the last write may have happened or not: {Reason}; open the machine again to go on";
+    }
+
     /// <summary>There is no such checkpoint.</summary>
     public sealed record NoSuchCheckpoint(string Reference) : Refusal
     {
@@ -56,6 +63,6 @@ public abstract record Refusal
     public sealed record JournalRefused(string Reason) : Refusal
     {
         /// <inheritdoc/>
-        public override string Describe() => $"the journal refused to write: {Reason}";
+        public override string Describe() => Reason;
     }
 }

@@ -33,7 +33,7 @@ public enum RoundPhase
     /// <summary>An append's end is unknown; the stream is being read again.</summary>
     Recovering,
 
-    /// <summary>Somebody else owns the stream. Final.</summary>
+    /// <summary>Somebody else owns the stream, or it is lost. Final.</summary>
     Fenced,
 
     /// <summary>Stopped by request. Final.</summary>

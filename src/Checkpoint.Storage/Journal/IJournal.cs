@@ -28,6 +28,15 @@ public interface IJournal : IAsyncDisposable
     /// <exception cref="ArgumentException">The machine's name is not valid.</exception>
     Task<AppendOutcome> AppendAsync(JournalAppend append, CancellationToken cancellationToken = default);
 
+    /// <summary>
+    /// Proves that everything that a read of this journal shows now is on the disk. What stands in the system's memory is shown
+    /// too, and after <see cref="AppendOutcome.Unknown"/> that may be all there is; so a writer that recovers calls this before
+    /// it reads and believes what it reads.
+    /// </summary>
+    /// <exception cref="StoreException">It cannot be proved, whatever the reason: nothing may be acknowledged then.</exception>
+    /// <exception cref="ArgumentException">The machine's name is not valid.</exception>
+    Task ProveDurableAsync(string vm, CancellationToken cancellationToken = default);
+
     /// <summary>The names of the machines that have a stream, in ordinal order.</summary>
     Task<IReadOnlyList<string>> ListMachinesAsync(CancellationToken cancellationToken = default);
 

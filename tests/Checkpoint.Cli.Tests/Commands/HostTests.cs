@@ -3,15 +3,14 @@ namespace Checkpoint.Cli.Tests.Commands;
 public class HostTests
 {
     [Theory]
-    [InlineData("run --vm a --for 1s")]
-    [InlineData("demo")]
-    [InlineData("restore a@1")]
-    public async Task Without_KVM_a_command_that_needs_it_fails_with_the_reason(string line)
+    [InlineData("run --vm a --for 1s --machine kvm")]
+    [InlineData("demo --machine kvm")]
+    public async Task Without_KVM_a_command_that_is_to_use_it_fails_with_the_reason(string line)
     {
         using var sandbox = new Sandbox();
         var answer = await sandbox.RunPlainAsync(
             [.. line.Split(' '), "--store", sandbox.StoreUri], around => around with { KvmDevice = "/dev/nosuch-kvm" });
-        answer.Fails(1, "/dev/nosuch-kvm", "missing");
+        answer.Fails(1, "/dev/nosuch-kvm", "missing", "--machine sim");
         Assert.False(File.Exists(sandbox.Database));
     }
 
@@ -24,6 +23,7 @@ public class HostTests
         Assert.Equal((0, ""), (answer.ExitCode, answer.Error));
         var line = answer.Event("doctor");
         Assert.False(line.GetProperty("kvm").GetBoolean());
+        Assert.True(line.GetProperty("sim").GetBoolean());
         Assert.Contains("missing", line.GetProperty("kvm_reason").GetString(), StringComparison.Ordinal);
     }
 

@@ -20,9 +20,9 @@ public class LinesTests
     public void A_refused_register_is_told_by_name_with_both_values()
     {
         var refusal = new RegisterRefusal(2, "IA32_EFER", StateIds.X64Msr(0xc0000080), new byte[] { 1, 0x0d, 0, 0 }, new byte[] { 1, 0, 0, 0 }, Errno.EINVAL);
-        var check = new CheckLine("a", 12, 4, false, [RefusedLine.Of(refusal)]);
+        var check = new CheckLine("a", 12, 4, false, "kvm", "x64", "strict", [], [RefusedLine.Of(refusal)]);
         Assert.Equal(
-            """{"event":"check","vm":"a","checkpoint":12,"vcpus":4,"ok":false,"refused":[{"vcpu":2,"register":"IA32_EFER","wanted":"0x00000d01","found":"0x00000001","errno":22,"errno_name":"EINVAL"}]}""" + "\n",
+            """{"event":"check","vm":"a","checkpoint":12,"vcpus":4,"ok":false,"machine":"kvm","arch":"x64","policy":"strict","leniences":[],"refused":[{"vcpu":2,"register":"IA32_EFER","wanted":"0x00000d01","found":"0x00000001","errno":22,"errno_name":"EINVAL"}]}""" + "\n",
             JsonLine.Of(check, LineContext.Default.CheckLine));
     }
 

@@ -6,6 +6,7 @@ namespace Checkpoint.Protocol.Tests.Coordination;
 /// <summary>The four ways in which an append ends, and what the stream says after the fourth.</summary>
 public sealed class AppendEndTests : CoordinatorLaws
 {
+    private const string Unreadable = "refused (the journal is lost, the last write may have happened or not: the disk is gone; open the machine again to go on)";
     private const string Lost = "refused (another process has written to this machine's journal; open it again to go on)";
     private static readonly Protocol.History.MachineHistory Two = Streams.Of(Streams.Full(1, segment: Streams.Segment("1.seg")), Streams.Full(2, 1));
     private static readonly AppendResult Conflict = new AppendResult.Conflict();
@@ -61,7 +62,7 @@ public sealed class AppendEndTests : CoordinatorLaws
     [Fact]
     public void A_commit_that_the_stream_does_not_hold_was_not_made_and_its_parts_go() =>
         Given().UpToTheAppend().AppendIsLost().Recovered(Streams.Of())
-            .Then("discard", "reply 1: aborted (the journal refused to write: the journal lost the write)").In(Idle)
+            .Then("discard", "reply 1: aborted (the journal lost the write: connection lost)").In(Idle)
             .TakesACheckpoint().Then("reply 2: committed 1");
 
     [Fact]
@@ -93,7 +94,7 @@ public sealed class AppendEndTests : CoordinatorLaws
     public void A_stream_with_the_end_of_before_does_not_hold_the_append()
     {
         Given(history: Two).Prune(1).AppendIsLost().Recovered(Two)
-            .Then("reply 1: refused (the journal refused to write: the journal lost the write)").In(Idle)
+            .Then("reply 1: refused (the journal lost the write: connection lost)").In(Idle)
             .Prune(1).Then("append Pruned 1");
         Given(vcpus: 1).Begin().Failed("vcpu 0", "hangs").Resumed("vcpu 0").AppendIsLost().Recovered(Streams.Of())
             .Then("reply 1: aborted (vcpu 0 hangs)").In(Idle);
@@ -141,7 +142,7 @@ public sealed class AppendEndTests : CoordinatorLaws
         Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendIsLost().RecoveredWritten().Then("reply 1: done [1]")
             .Pin(1).Then("reply 2: done [1]");
         Given(history: Streams.Of(Streams.Full(1))).Pin(1).AppendIsLost().Recovered(Streams.Of(Streams.Full(1)))
-            .Then("reply 1: refused (the journal refused to write: the journal lost the write)")
+            .Then("reply 1: refused (the journal lost the write: connection lost)")
             .Pin(1).Then("append Pinned 1");
     }
 
@@ -154,7 +155,7 @@ public sealed class AppendEndTests : CoordinatorLaws
     [Fact]
     public void Who_waited_for_what_was_not_written_is_told_so() =>
         Given().UpToTheAppend().Pin(1).AppendIsLost().Recovered(Streams.Of())
-            .Then("discard", "reply 1: aborted (the journal refused to write: the journal lost the write)", "reply 2: refused (there is no checkpoint web@1)");
+            .Then("discard", "reply 1: aborted (the journal lost the write: connection lost)", "reply 2: refused (there is no checkpoint web@1)");
 
     [Fact]
     public void A_commit_found_by_recovery_deletes_the_segments_of_what_it_pruned() =>
@@ -169,5 +170,15 @@ public sealed class AppendEndTests : CoordinatorLaws
         var head = new Protocol.Events.JournalHead(2, Protocol.Events.Digest.Of("as stored"u8));
         vm.AppendEnds(new AppendResult.Committed(head)).UpToTheAppend();
         Assert.Equal(head, ((CoordinatorEffect.Append)vm.Effects[0]).Expected);
+    }
+
+    [Fact]
+    public void A_stream_that_cannot_be_read_again_fences_the_coordinator_and_answers_everybody()
+    {
+        var vm = Given().UpToTheAppend().Pin(1).Stop().AppendIsLost().In(Recovering);
+        vm.When(new CoordinatorInput.RecoveryFailed(99, "of another append")).ThenNothing().In(Recovering);
+        vm.When(new CoordinatorInput.RecoveryFailed(1, "the disk is gone"))
+            .Then("reply 1: " + Unreadable, "reply 2: " + Unreadable, "reply 3: " + Unreadable).In(Fenced);
+        vm.Begin().Then("reply 4: " + Unreadable);
     }
 }

@@ -22,7 +22,7 @@ internal sealed class LawBook
     private CoordinatorEffect.Append? _inFlight;
     private JournalHead _intended;
     private bool _isEndUnknown;
-    private bool _isForeign;
+    private bool _isLostToUs;
     private uint _gone;
 
     public LawBook(ImmutableArray<Participant> participants, MachineHistory stream)
@@ -84,6 +84,11 @@ internal sealed class LawBook
             case CoordinatorInput.Recovered recovered when _isEndUnknown && recovered.AppendId == _inFlight?.AppendId:
                 HearRecovery(_inFlight!, recovered.History);
                 break;
+            case CoordinatorInput.RecoveryFailed failed when _isEndUnknown && failed.AppendId == _inFlight?.AppendId:
+                _isLostToUs = true;
+                _inFlight = null;
+                _isEndUnknown = false;
+                break;
             default:
                 break;
         }
@@ -134,7 +139,7 @@ internal sealed class LawBook
             }
         }
 
-        Law((phase == RoundPhase.Fenced) == _isForeign, "the coordinator is fenced when somebody else has written, and only then");
+        Law((phase == RoundPhase.Fenced) == _isLostToUs, "the coordinator is fenced when somebody else has written or the stream is lost, and only then");
         Law((_inFlight is not null) == (phase is RoundPhase.Appending or RoundPhase.Recovering), "an append is in flight in its phases, and only then");
         Law((phase == RoundPhase.Recovering) == _isEndUnknown, "an unknown end is recovered from");
         Law(IsSomebodyAwaited(phase), "a phase ends when nobody is waited for any more");
@@ -157,7 +162,7 @@ internal sealed class LawBook
                 break;
             default:
                 _inFlight = null;
-                _isForeign = result is AppendResult.Conflict;
+                _isLostToUs = result is AppendResult.Conflict;
                 break;
         }
     }
@@ -167,7 +172,7 @@ internal sealed class LawBook
         if (found.Head == _intended)
             Write(append, found);
         else
-            _isForeign = found.Head != Stream.Head;
+            _isLostToUs = found.Head != Stream.Head;
         _inFlight = null;
         _isEndUnknown = false;
     }

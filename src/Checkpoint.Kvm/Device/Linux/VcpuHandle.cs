@@ -159,7 +159,8 @@ public sealed unsafe class VcpuHandle : IVcpu
         var result = Libc.ioctl(_fd, KvmRequests.Run.Code, (nuint)0);
         if (result >= 0)
             return VcpuExitDecoder.Decode(ref *RunPage(), _run.LengthBytes);
-        if (Marshal.GetLastPInvokeError() != Errno.EINTR)
+        // EAGAIN: a vCPU that waited for its INIT or SIPI was woken; the next entry goes on from there, as after EINTR.
+        if (Marshal.GetLastPInvokeError() is not (Errno.EINTR or Errno.EAGAIN))
             KvmError.ThrowLast(KvmRequests.Run.Name, Index);
         _kicks.ConsumePending();
         return new VcpuExit { Reason = VcpuExitReason.Interrupted };

@@ -66,6 +66,10 @@ internal sealed class X64StatePlan
         if (chip != InterruptChip.None)
             groups.Add(Fixed(StateIds.X64Lapic, KvmRequests.GetLapic, KvmRequests.SetLapic));
 
+        // What a hypervisor inside the guest is doing; as long as the capability answers, shorter where nothing is nested.
+        if (vcpu.CheckExtension(KvmCapability.NestedState) is var nestedSize and > 0)
+            groups.Add(new X64Group(StateIds.X64NestedState, KvmRequests.GetNestedState, KvmRequests.SetNestedState, nestedSize));
+
         // Last of the structs: what the calls before made pending is in it.
         if (vcpu.CheckExtension(KvmCapability.VcpuEvents) > 0)
             groups.Add(Fixed(StateIds.X64VcpuEvents, KvmRequests.GetVcpuEvents, KvmRequests.SetVcpuEvents));

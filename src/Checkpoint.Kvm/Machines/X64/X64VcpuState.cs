@@ -11,6 +11,8 @@ internal sealed class X64VcpuState : VcpuState
     private const ulong Tsc = StateIds.X64MsrBase | 0x10;
     private const ulong TscDeadline = StateIds.X64MsrBase | 0x6e0;
 
+    private const int NestedSizeOffset = 4;
+
     private readonly X64StatePlan _plan;
     private readonly byte[][] _groups;
     private readonly RegisterImage _msrs;
@@ -32,7 +34,13 @@ internal sealed class X64VcpuState : VcpuState
     public override void Capture()
     {
         for (var i = 0; i < _groups.Length; i++)
+        {
+            // struct kvm_nested_state says how much room there is, and the call puts in its place how much it took.
+            if (_plan.Groups[i].Id == StateIds.X64NestedState)
+                BinaryPrimitives.WriteInt32LittleEndian(_groups[i].AsSpan(NestedSizeOffset), _groups[i].Length);
             Vcpu.Get(_plan.Groups[i].Get, _groups[i]);
+        }
+
         _msrs.Read(Vcpu);
     }
 
@@ -77,6 +85,9 @@ internal sealed class X64VcpuState : VcpuState
 
         // TSC before the deadline that is measured on it, the deadline last of all: set too early it is dropped silently.
         RestoreMsrs(state, refusals);
+
+        // After SREGS and the MSRs, which switch virtualization on for the guest (as the kernel's selftests do).
+        RestoreGroup(StateIds.X64NestedState, state, refusals);
 
         // After REGS, which clears a pending exception.
         RestoreGroup(StateIds.X64VcpuEvents, state, refusals);

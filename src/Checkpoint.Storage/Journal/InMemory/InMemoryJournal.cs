@@ -20,6 +20,13 @@ public sealed class InMemoryJournal(InMemoryDatabase database) : IJournal
             return Task.FromResult(Append(append));
     }
 
+    /// <summary>Nothing is to be done: what can be read here lasts as long as anything of this database does.</summary>
+    public Task ProveDurableAsync(string vm, CancellationToken cancellationToken = default)
+    {
+        MachineNames.Check(vm);
+        return Task.CompletedTask;
+    }
+
     /// <inheritdoc/>
     public Task<IReadOnlyList<string>> ListMachinesAsync(CancellationToken cancellationToken = default)
     {

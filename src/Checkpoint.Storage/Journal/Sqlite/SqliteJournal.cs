@@ -53,6 +53,30 @@ public sealed class SqliteJournal : IJournal
     }
 
     /// <inheritdoc/>
+    public async Task ProveDurableAsync(string vm, CancellationToken cancellationToken = default)
+    {
+        MachineNames.Check(vm);
+        if (_readOnly)
+            throw new StoreException(StoreFailure.Unusable, $"the store {_path} is open for reading only and cannot prove what is on its disk; open it for writing");
+        await _gate.WaitAsync(cancellationToken).ConfigureAwait(false);
+        try
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            Abandon();
+            await SqliteDurability.ProveAsync(_path, cancellationToken).ConfigureAwait(false);
+        }
+        catch (SqliteFault fault)
+        {
+            var failure = fault.Primary is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB ? StoreFailure.Damaged : StoreFailure.Unusable;
+            throw new StoreException(failure, $"the store {_path} cannot prove what is on its disk: {Describe(fault)}", fault);
+        }
+        finally
+        {
+            _gate.Release();
+        }
+    }
+
+    /// <inheritdoc/>
     public Task<IReadOnlyList<string>> ListMachinesAsync(CancellationToken cancellationToken = default) =>
         RunAsync<IReadOnlyList<string>>(
             null,
