@@ -2,14 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace Checkpoint.Cli;
 
-/// <summary>Turns SIGINT and SIGTERM into a cancellation.</summary>
+/// <summary>Turns SIGINT, SIGTERM and SIGHUP (the terminal was closed) into a cancellation.</summary>
 internal sealed class Interruption : IDisposable
 {
     private readonly CancellationTokenSource _source = new();
     private readonly PosixSignalRegistration[] _registrations;
 
     public Interruption() =>
-        _registrations = [PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop), PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop)];
+        _registrations = [.. new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP }.Select(signal => PosixSignalRegistration.Create(signal, Stop))];
 
     public CancellationToken Token => _source.Token;
 

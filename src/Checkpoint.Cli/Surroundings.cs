@@ -8,6 +8,7 @@ namespace Checkpoint.Cli;
 /// <param name="Error">Standard error: progress and the line that says what failed.</param>
 internal sealed record Surroundings(TextWriter Out, TextWriter Error)
 {
+    private const nint StandardOutput = 1;
     private const nint StandardError = 2;
 
     /// <summary>Whether a person watches standard error.</summary>
@@ -25,25 +26,26 @@ internal sealed record Surroundings(TextWriter Out, TextWriter Error)
     /// <summary>The environment's variables.</summary>
     public Func<string, string?> Variable { get; init; } = Environment.GetEnvironmentVariable;
 
-    public static Surroundings OfThisProcess() => new(Console.Out, OpenError())
+    public static Surroundings OfThisProcess() => new(Open(StandardOutput, Console.Out), Open(StandardError, Console.Error))
     {
         ErrorIsTerminal = !Console.IsErrorRedirected,
     };
 
     /// <summary>
     /// The runtime's console writers share one lock: while somebody does not read standard output, standard error could not
-    /// say so. A pipe or a terminal is therefore written past them; a file is not, since both may lead into the same one.
+    /// say so. And they drop what a pipe without a reader does not take, without a word. A pipe or a terminal is therefore
+    /// written past them; a file is not, since both may lead into the same one.
     /// </summary>
-    private static TextWriter OpenError()
+    private static TextWriter Open(nint descriptor, TextWriter runtimes)
     {
         try
         {
-            var stream = new FileStream(new SafeFileHandle(StandardError, ownsHandle: false), FileAccess.Write, bufferSize: 0);
-            return stream.CanSeek ? Console.Error : new StreamWriter(stream) { AutoFlush = true };
+            var stream = new FileStream(new SafeFileHandle(descriptor, ownsHandle: false), FileAccess.Write, bufferSize: 0);
+            return stream.CanSeek ? runtimes : new StreamWriter(stream) { AutoFlush = true };
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or ArgumentException)
         {
-            return Console.Error; // It is closed: the runtime drops what is written to it.
+            return runtimes; // It is closed: the runtime drops what is written to it.
         }
     }
 }

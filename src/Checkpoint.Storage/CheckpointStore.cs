@@ -127,7 +127,11 @@ public sealed class CheckpointStore : IAsyncDisposable
     public async Task<SweepReport> SweepAsync(IMachineLock held, CancellationToken cancellationToken = default)
     {
         MachineLocks.Check(held);
-        var history = await RecoverAsync(held.Vm, cancellationToken).ConfigureAwait(false);
+
+        // What is deleted does not come back. So the stream is read from its first event, which no snapshot can stand for, and it
+        // is on the disk before the parts go that it has pruned.
+        await Journal.ProveDurableAsync(held.Vm, cancellationToken).ConfigureAwait(false);
+        var history = await EventStream.CatchUpAsync(Journal, held.Vm, MachineHistory.Empty, cancellationToken).ConfigureAwait(false);
         var stored = await Journal.ListStateDocumentsAsync(held.Vm, cancellationToken).ConfigureAwait(false);
         long[] orphans = [.. stored.Where(number => !history.Live.ContainsKey(number))];
         if (orphans.Length > 0)

@@ -1,6 +1,8 @@
+using System.Buffers;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage.Journal;
+using Checkpoint.Storage.Payloads;
 
 namespace Checkpoint.Storage;
 
@@ -65,27 +67,73 @@ internal sealed class StoreVerifier(CheckpointStore store, IProgress<VerifyProgr
     /// <summary>The whole stream, folded as far as it can be believed.</summary>
     private async Task<MachineHistory> FoldAsync(string vm)
     {
-        // The snapshot is read first: read last, it could be newer than the events, and that looks like events missing.
+        // These are read first: read last, they could be newer than the events, and that looks like events missing.
         var snapshot = await store.Journal.LoadSnapshotAsync(vm, cancellationToken).ConfigureAwait(false);
+        var documents = await store.Journal.ListStateDocumentsAsync(vm, cancellationToken).ConfigureAwait(false);
         var history = MachineHistory.Empty;
+        MachineHistory? atSnapshot = null;
         try
         {
             await foreach (var stored in EventStream.ReadAsync(store.Journal, vm, JournalHead.Empty, cancellationToken).ConfigureAwait(false))
+            {
                 history = EventStream.Fold(vm, history, stored);
+                if (history.Head.SequenceNumber == snapshot?.SequenceNumber)
+                    atSnapshot = history;
+            }
         }
         catch (IntegrityException exception)
         {
             _damages.Add(ToDamage(exception));
+            VerifySnapshot(vm, snapshot, atSnapshot);
             return history;
         }
 
+        FindMissingEvents(vm, history, snapshot, documents);
+        if (snapshot?.SequenceNumber <= history.Head.SequenceNumber)
+            VerifySnapshot(vm, snapshot, atSnapshot);
+        return history;
+    }
+
+    /// <summary>The chain cannot tell that its last events are gone; what was written after them or with them can.</summary>
+    private void FindMissingEvents(string vm, MachineHistory history, SnapshotRow? snapshot, IReadOnlyList<long> documents)
+    {
         if (snapshot is not null && snapshot.SequenceNumber > history.Head.SequenceNumber)
         {
             var what = $"it ends at event {history.Head.SequenceNumber} and there is a snapshot of event {snapshot.SequenceNumber}: events are missing";
             _damages.Add(new Damage(vm, null, "journal", what));
         }
+        else if (documents is [.., var highest] && highest > history.HighestNumber)
+        {
+            var what = $"its last checkpoint is {history.HighestNumber} and there is a state document of checkpoint {highest}: events are missing";
+            _damages.Add(new Damage(vm, null, "journal", what));
+        }
+    }
 
-        return history;
+    /// <summary>A snapshot must be what its stream is up to there; a stream that is damaged before that leaves only its own bytes to check.</summary>
+    private void VerifySnapshot(string vm, SnapshotRow? snapshot, MachineHistory? expected)
+    {
+        if (snapshot is null || snapshot.Manifest == SnapshotCodec.ManifestWithoutChecksum)
+            return;
+        var place = $"of event {snapshot.SequenceNumber}";
+        try
+        {
+            var found = SnapshotCodec.Decode(snapshot.Manifest, snapshot.Bytes);
+            if (found.Head.SequenceNumber != snapshot.SequenceNumber || (expected is not null && !AreSame(found, expected)))
+                _damages.Add(new Damage(vm, null, "snapshot", $"{place}: it is not what the events up to there give"));
+        }
+        catch (PayloadException exception)
+        {
+            _damages.Add(new Damage(vm, null, "snapshot", $"{place}: {exception.Message}"));
+        }
+    }
+
+    /// <summary>Equal values have equal bytes.</summary>
+    private static bool AreSame(MachineHistory one, MachineHistory other)
+    {
+        var (left, right) = (new ArrayBufferWriter<byte>(), new ArrayBufferWriter<byte>());
+        SnapshotCodec.Encode(one, left);
+        SnapshotCodec.Encode(other, right);
+        return left.WrittenSpan.SequenceEqual(right.WrittenSpan);
     }
 
     /// <summary>A checkpoint and those that its memory builds on.</summary>

@@ -91,7 +91,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     {
         try
         {
-            await _mailbox.RunAsync(Handle, "coordinator").ConfigureAwait(false);
+            await _mailbox.RunAsync(Handle).ConfigureAwait(false);
         }
         catch (Exception bug)
         {

@@ -125,7 +125,7 @@ public static class EventStream
     }
 
     /// <summary>
-    /// A snapshot saves time and proves nothing: unless it decodes and the stream holds the very event that it ends with, it is
+    /// A snapshot saves time and proves nothing: unless it has its checksum, decodes, and the stream holds the very event that it ends with, it is
     /// as if there were none.
     /// </summary>
     private static async Task<MachineHistory?> FromSnapshotAsync(IJournal journal, string vm, CancellationToken cancellationToken)

@@ -5,11 +5,17 @@ using Checkpoint.Protocol.History;
 
 namespace Checkpoint.Storage.Payloads;
 
-/// <summary>The folded state of a stream to bytes and back, so that a recovery reads the newest events only.</summary>
+/// <summary>
+/// The folded state of a stream to bytes and back, so that a recovery reads the newest events only. The payload is the SHA-256 of
+/// its content and the content: unlike an event, a snapshot has no successor that would hold its digest.
+/// </summary>
 public static class SnapshotCodec
 {
     /// <summary>The manifest under which snapshots are stored.</summary>
-    public const string Manifest = "machine-history-v1";
+    public const string Manifest = "machine-history-v2";
+
+    /// <summary>The manifest of snapshots without a checksum. They are passed over, which costs time alone.</summary>
+    internal const string ManifestWithoutChecksum = "machine-history-v1";
 
     /// <summary>Writes the history's bytes.</summary>
     /// <exception cref="ArgumentException">The history is of a stream without events.</exception>
@@ -17,7 +23,35 @@ public static class SnapshotCodec
     {
         if (history.Registration is not { } registration)
             throw new ArgumentException("A stream without events has no snapshot.", nameof(history));
+        var content = new ArrayBufferWriter<byte>(4096);
+        WriteContent(new PayloadWriter(content), history, registration);
         var writer = new PayloadWriter(output);
+        writer.Array(2);
+        writer.Binary(Digest.Of(content.WrittenSpan).Bytes);
+        writer.Binary(content.WrittenSpan);
+    }
+
+    /// <summary>Reads a history back.</summary>
+    /// <param name="manifest">The manifest that stood beside the bytes.</param>
+    /// <param name="payload">The stored bytes.</param>
+    /// <exception cref="PayloadException">The bytes are damaged, or the manifest is unknown.</exception>
+    public static MachineHistory Decode(string? manifest, ReadOnlyMemory<byte> payload)
+    {
+        if (manifest != Manifest)
+            throw new PayloadException($"'{manifest}' is no snapshot that is known; a newer version may have written it");
+        var reader = new PayloadReader(payload);
+        var record = new RecordReader(ref reader, Manifest);
+        var digest = record.Digest();
+        var content = record.Binary();
+        record.End();
+        reader.End();
+        return Digest.Of(content.Span) == digest
+            ? ReadContent(content)
+            : throw new PayloadException("it does not have the checksum that it says");
+    }
+
+    private static void WriteContent(PayloadWriter writer, MachineHistory history, MachineEvent.MachineRegistered registration)
+    {
         writer.Array(12);
         writer.Integer(history.Head.SequenceNumber);
         writer.Binary(history.Head.Digest.Bytes);
@@ -40,15 +74,9 @@ public static class SnapshotCodec
         EventParts.Write(writer, history.Pinned);
     }
 
-    /// <summary>Reads a history back.</summary>
-    /// <param name="manifest">The manifest that stood beside the bytes.</param>
-    /// <param name="payload">The stored bytes.</param>
-    /// <exception cref="PayloadException">The bytes are damaged, or the manifest is unknown.</exception>
-    public static MachineHistory Decode(string? manifest, ReadOnlyMemory<byte> payload)
+    private static MachineHistory ReadContent(ReadOnlyMemory<byte> content)
     {
-        if (manifest != Manifest)
-            throw new PayloadException($"'{manifest}' is no snapshot that is known; a newer version may have written it");
-        var reader = new PayloadReader(payload);
+        var reader = new PayloadReader(content);
         var record = new RecordReader(ref reader, Manifest);
         var sequenceNumber = record.Integer();
         var head = new JournalHead(sequenceNumber, record.Digest());

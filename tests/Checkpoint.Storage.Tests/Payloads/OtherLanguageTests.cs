@@ -39,6 +39,7 @@ public sealed class OtherLanguageTests
         Assert.Equal("00112233445566778899aabbccddeeff", decoded["machine-restored-v1"][7].GetString());
         Assert.Equal("ünï", decoded["state-document-v1"][4][1][0].GetString());
         Assert.Equal(ulong.MaxValue, decoded["state-document-v1"][1][4][0][2][3].GetUInt64());
-        Assert.Equal(2, decoded["machine-history-v1"][10].GetArrayLength());
+        Assert.Equal(2, decoded["machine-history-v2"].GetArrayLength());
+        Assert.Equal(64, decoded["machine-history-v2"][0].GetString()!.Length);
     }
 }

@@ -26,9 +26,9 @@ internal static class SqliteDurability
     /// <exception cref="StoreException">Others kept the store busy, or a sync failed.</exception>
     public static async Task ProveAsync(string path, CancellationToken cancellationToken)
     {
-        // A connection of its own, with nothing cached; it does not wait inside SQLite, where nobody could cancel it.
+        // A connection of its own, with nothing cached; it waits inside SQLite for one step at most, as nobody could cancel it there.
         using var session = SqliteSession.Open(path, readOnly: false);
-        raw.sqlite3_busy_timeout(session.Handle, 0);
+        raw.sqlite3_busy_timeout(session.Handle, (int)_step.TotalMilliseconds);
         for (var started = Stopwatch.GetTimestamp(); ; await Task.Delay(_step, cancellationToken).ConfigureAwait(false))
         {
             if (await Task.Run(() => TryCopy(path, session), cancellationToken).ConfigureAwait(false))
