@@ -48,12 +48,15 @@ public sealed class CheckpointStore : IAsyncDisposable
         if (StoreUri.Parse(options.Uri).SqlitePath is { } path)
         {
             var journal = SqliteJournal.Open(path, options.ReadOnly, time);
+            var beside = path + ".d";
+            var folder = Path.GetFullPath(options.SegmentsFolder ?? beside);
+            var segments = new SegmentStore(folder, journal.StoreId, Path.TrimEndingDirectorySeparator(folder) == beside);
             return new CheckpointStore(
                 journal,
-                new SegmentStore(options.SegmentsFolder ?? path + ".d"),
+                segments,
                 vm => options.ReadOnly
                     ? throw new StoreException(StoreFailure.Unusable, $"the store {path} is open for reading only; open it for writing to lock '{vm}'")
-                    : FileMachineLock.Acquire(path + ".lock", vm),
+                    : Lock(path + ".lock", vm, segments),
                 null);
         }
 
@@ -67,7 +70,7 @@ public sealed class CheckpointStore : IAsyncDisposable
     }
 
     /// <summary>Takes the lock of a machine: the right to write its stream and parts.</summary>
-    /// <exception cref="StoreException">Somebody else holds it (the message says who where that is known), or the store is open for reading only.</exception>
+    /// <exception cref="StoreException">Somebody else holds it (the message says who where that is known), the store is open for reading only, or its segments folder is another store's.</exception>
     /// <exception cref="ArgumentException">The name is not valid.</exception>
     public IMachineLock Lock(string vm) => _lock(vm);
 
@@ -127,6 +130,7 @@ public sealed class CheckpointStore : IAsyncDisposable
     public async Task<SweepReport> SweepAsync(IMachineLock held, CancellationToken cancellationToken = default)
     {
         MachineLocks.Check(held);
+        Segments.CheckOwner();
 
         // What is deleted does not come back. So the stream is read from its first event, which no snapshot can stand for, and it
         // is on the disk before the parts go that it has pruned.
@@ -168,6 +172,21 @@ public sealed class CheckpointStore : IAsyncDisposable
         await Journal.DisposeAsync().ConfigureAwait(false);
         if (_temporaryFolder is not null && Directory.Exists(_temporaryFolder))
             Directory.Delete(_temporaryFolder, recursive: true);
+    }
+
+    private static FileMachineLock Lock(string folder, string vm, SegmentStore segments)
+    {
+        var held = FileMachineLock.Acquire(folder, vm);
+        try
+        {
+            segments.CheckOwner();
+            return held;
+        }
+        catch
+        {
+            held.Dispose();
+            throw;
+        }
     }
 
     private static IntegrityException Damaged(string vm, MachineEvent.CheckpointCommitted committed, string what, Exception? inner = null) =>

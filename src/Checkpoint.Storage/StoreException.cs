@@ -14,6 +14,9 @@ public enum StoreFailure
 
     /// <summary>The database file itself is damaged, so that nobody can say whose part of it.</summary>
     Damaged,
+
+    /// <summary>What was given as a store's URI is none, or names a kind of store that there is not: nothing was tried.</summary>
+    BadUri,
 }
 
 /// <summary>The store cannot do what was asked. The message is one line: what, where and what to do.</summary>

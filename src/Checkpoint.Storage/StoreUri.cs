@@ -17,12 +17,21 @@ public sealed record StoreUri(string? SqlitePath)
         if (text == "memory:")
             return new StoreUri(SqlitePath: null);
         if (text.StartsWith("postgres:", StringComparison.OrdinalIgnoreCase) || text.StartsWith("postgresql:", StringComparison.OrdinalIgnoreCase))
-            throw new StoreException(StoreFailure.Unusable, "PostgreSQL stores are not supported yet; use sqlite:PATH");
+            throw new StoreException(StoreFailure.BadUri, "PostgreSQL stores are not supported yet; use sqlite:PATH");
         if (!text.StartsWith(Sqlite, StringComparison.Ordinal) || text.Length == Sqlite.Length)
-            throw new StoreException(StoreFailure.Unusable, $"'{text}' is no store; use sqlite:PATH or memory:");
+            throw new StoreException(StoreFailure.BadUri, $"'{text}' is no store; use sqlite:PATH or memory:");
+
+        // SQLite's own names for stores that are no plain files would become the names of files.
+        var name = text[Sqlite.Length..];
+        if (name == ":memory:")
+            throw new StoreException(StoreFailure.BadUri, $"'{text}' is no path; use memory: for a store in memory, or sqlite:./{name} for a file of that name");
+        if (name.StartsWith("file:", StringComparison.OrdinalIgnoreCase))
+            throw new StoreException(StoreFailure.BadUri, $"'{text}' names an SQLite URI and not a path; use sqlite:PATH");
+        if (name.Contains('\0') || string.IsNullOrWhiteSpace(name))
+            throw new StoreException(StoreFailure.BadUri, $"'{text.Replace('\0', '?')}' has no path; use sqlite:PATH or memory:");
 
         // Two names of one database must lead to the same locks and segments beside it.
-        var path = Path.GetFullPath(text[Sqlite.Length..]);
+        var path = Path.GetFullPath(name);
         return new StoreUri(File.Exists(path) && File.ResolveLinkTarget(path, returnFinalTarget: true) is { } target ? target.FullName : path);
     }
 }

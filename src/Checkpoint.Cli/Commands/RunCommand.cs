@@ -98,7 +98,10 @@ internal sealed class RunCommand : Verb
             Options = new CoordinatorOptions { Keep = keep },
             RestoredFrom = restored,
         };
+        var stored = (await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false)).Live;
         await using var machine = await engine.AttachAsync(vm, attachment, cancellationToken).ConfigureAwait(false);
+        if (restored is null && stored.Count > 0)
+            invocation.Progress.Say(Anew(vm, stored.Count, keep));
         var report = new RunReport(invocation, vm, kernel);
         var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round);
         var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, keep), cancellationToken).ConfigureAwait(false);
@@ -107,6 +110,11 @@ internal sealed class RunCommand : Verb
         await report.CompleteAsync().ConfigureAwait(false);
         return ExitCodeOf(vm, run, end, verdict);
     }
+
+    // Somebody who runs the same line again after a crash may have meant to go on.
+    private static string Anew(string vm, int stored, int? keep) =>
+        $"Machine '{vm}' begins anew; its {stored} stored checkpoints {(keep is null ? "stay" : "go one by one as --keep takes them")}. "
+        + $"--from {vm}@latest would have gone on from the last.";
 
     private static int ExitCodeOf(string vm, CheckpointedRun run, RunEnd end, GuestVerdict verdict)
     {

@@ -35,8 +35,12 @@ internal sealed class ShowCommand : Verb
         report.Checkpoint(LineOf(vm, committed, document, history.Pinned.Contains(committed.Number), guest, invocation.Time.GetUtcNow()));
         if (invocation.Parsed.GetValue(_registers))
             ReportRegisters(report, vm, committed, document);
-        // What can be shown was shown; the damage is told all the same.
-        return damage is null ? ExitCode.Done : throw damage;
+        if (damage is null)
+            return ExitCode.Done;
+        // What can be shown was shown; the damage is told all the same. A segment that is gone because its checkpoint was
+        // pruned meanwhile is none.
+        var now = await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+        return now.Live.ContainsKey(committed.Number) ? throw damage : ExitCode.Done;
     }
 
     private static (ShownGuest? Guest, IntegrityException? Damage) Examine(

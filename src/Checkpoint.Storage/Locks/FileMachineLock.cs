@@ -44,13 +44,13 @@ public sealed class FileMachineLock : IMachineLock
             if (!FileSync.TryLock(file, path))
                 throw new StoreException(StoreFailure.Held, $"the machine '{vm}' is held by {HolderOf(file)}; stop it first (lock file {path})");
             var holder = new FileMachineLock(vm, file);
-            holder.Sign(Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n");
+            holder.TrySign(Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + "\n");
             file = null;
             return holder;
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new StoreException(StoreFailure.Unusable, $"the machine '{vm}' cannot be locked at {path}: {exception.Message}; check the folder", exception);
+            throw new StoreException(StoreFailure.Unusable, $"the machine '{vm}' cannot be locked at {path}: {SystemMessages.Of(exception)}; check the folder", exception);
         }
         finally
         {
@@ -63,15 +63,7 @@ public sealed class FileMachineLock : IMachineLock
     {
         if (Interlocked.Exchange(ref _released, 1) != 0)
             return;
-        try
-        {
-            Sign("");
-        }
-        catch (IOException)
-        {
-            // The content is for a message only; the lock goes with the file below.
-        }
-
+        TrySign("");
         FileSync.Unlock(_file);
         _file.Dispose();
     }
@@ -83,9 +75,21 @@ public sealed class FileMachineLock : IMachineLock
         return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var process) ? $"process {process}" : "another process";
     }
 
-    private void Sign(string content)
+    /// <summary>
+    /// The content is for a message only: on a full disk the machine can still be locked, to prune it. What the holder before left
+    /// goes first, so that nobody is sent to a wrong process.
+    /// </summary>
+    private void TrySign(string content)
     {
-        RandomAccess.SetLength(_file, content.Length);
-        RandomAccess.Write(_file, Encoding.ASCII.GetBytes(content), 0);
+        try
+        {
+            RandomAccess.SetLength(_file, 0);
+            if (content.Length > 0)
+                RandomAccess.Write(_file, Encoding.ASCII.GetBytes(content), 0);
+        }
+        catch (IOException)
+        {
+            // As said, nothing depends on it.
+        }
     }
 }

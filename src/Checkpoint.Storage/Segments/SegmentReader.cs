@@ -143,11 +143,11 @@ public sealed class SegmentReader : IDisposable
         }
         catch (IOException exception)
         {
-            throw Damaged(identity, part, $"it cannot be read: {exception.Message}", exception);
+            throw Damaged(identity, part, $"it cannot be read: {SystemMessages.Of(exception)}", exception);
         }
         catch (UnauthorizedAccessException exception)
         {
-            throw new StoreException(StoreFailure.Unusable, $"the segment {path} cannot be opened: {exception.Message}; check its permissions", exception);
+            throw new StoreException(StoreFailure.Unusable, $"the segment {path} cannot be opened: {SystemMessages.Of(exception)}; check its permissions", exception);
         }
         finally
         {
@@ -217,7 +217,7 @@ public sealed class SegmentReader : IDisposable
         }
         catch (IOException exception)
         {
-            throw Damaged(guestAddress, $"cannot be read: {exception.Message}", exception);
+            throw Damaged(guestAddress, $"cannot be read: {SystemMessages.Of(exception)}", exception);
         }
 
         throw Damaged(guestAddress, "lies beyond the end of the file");

@@ -9,14 +9,26 @@ namespace Checkpoint.Storage.Segments;
 /// The folder of memory segments, with a subfolder for each machine. A segment is written once, under a name that holds the
 /// checkpoint's number and identity, and never changed.
 /// </summary>
-/// <param name="folder">The folder; it is created with the first segment.</param>
-public sealed class SegmentStore(string folder)
+public sealed class SegmentStore
 {
     private const string Suffix = ".seg";
     private const string TemporarySuffix = ".tmp";
 
+    private readonly SegmentOwner? _owner;
+
+    /// <summary>A folder that no store is asked about.</summary>
+    /// <param name="folder">The folder; it is created with the first segment.</param>
+    public SegmentStore(string folder) => Folder = Path.GetFullPath(folder);
+
+    /// <summary>The folder of one store.</summary>
+    /// <param name="folder">The folder; it is created when the store is first written.</param>
+    /// <param name="store">The store's id.</param>
+    /// <param name="beside">Whether it is the folder that has the database's name.</param>
+    internal SegmentStore(string folder, string? store, bool beside)
+        : this(folder) => _owner = new SegmentOwner(Folder, store, beside);
+
     /// <summary>The folder, with its full path.</summary>
-    public string Folder { get; } = Path.GetFullPath(folder);
+    public string Folder { get; }
 
     /// <summary>
     /// Writes a segment and makes it durable, file and folder, before it returns. Pages of zeros are recorded and not stored.
@@ -27,7 +39,7 @@ public sealed class SegmentStore(string folder)
     /// <param name="progress">Told the bytes taken so far, zeros included.</param>
     /// <param name="cancellationToken">Heeded after each MiB.</param>
     /// <returns>What the event must say of it.</returns>
-    /// <exception cref="StoreException">It cannot be written or made durable: no room, no permission, an IO error.</exception>
+    /// <exception cref="StoreException">It cannot be written or made durable: no room, no permission, an IO error, a folder of another store.</exception>
     /// <exception cref="ArgumentException">The name or a run is not valid.</exception>
     public SegmentPart Write(
         SegmentIdentity identity,
@@ -40,6 +52,7 @@ public sealed class SegmentStore(string folder)
         var path = Path.Combine(FolderOf(identity.Vm), name);
         try
         {
+            _owner?.Own();
             OwnerOnly.CreateFolder(FolderOf(identity.Vm));
             var stored = WriteTemporary(path + TemporarySuffix, identity, runs, progress, cancellationToken);
             File.Move(path + TemporarySuffix, path, overwrite: false);
@@ -50,19 +63,22 @@ public sealed class SegmentStore(string folder)
         {
             throw new StoreException(
                 StoreFailure.Unusable,
-                $"the segment {path} cannot be written: {exception.Message}; check the space and the permissions there",
+                $"the segment {path} cannot be written: {SystemMessages.Of(exception)}; check the space and the permissions there",
                 exception);
         }
     }
 
     /// <summary>Opens the segment of a checkpoint, and checks its size, footer, index and header against the event.</summary>
     /// <exception cref="IntegrityException">It is missing, or not what the event says.</exception>
+    /// <exception cref="StoreException">The folder belongs to another store, or the file cannot be opened.</exception>
     /// <exception cref="ArgumentException">The checkpoint has no segment.</exception>
     public SegmentReader Open(string vm, MachineEvent.CheckpointCommitted committed)
     {
         MachineNames.Check(vm);
         var part = committed.Segment ?? throw new ArgumentException($"Checkpoint {committed.Number} has no segment.", nameof(committed));
         var identity = new SegmentIdentity(vm, committed.Number, committed.Id, committed.Mode, committed.Parent);
+
+        _owner?.Check();
 
         // The name comes out of the journal and becomes part of a path: it must be the one that this checkpoint has.
         return part.Name == NameOf(identity)
@@ -85,6 +101,7 @@ public sealed class SegmentStore(string folder)
     public void Delete(IMachineLock held, string name)
     {
         MachineLocks.Check(held);
+        CheckOwner();
         if (name != Path.GetFileName(name))
             throw new ArgumentException($"'{name}' is no file name.", nameof(name));
         var path = Path.Combine(FolderOf(held.Vm), name);
@@ -95,7 +112,7 @@ public sealed class SegmentStore(string folder)
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new StoreException(StoreFailure.Unusable, $"the segment {path} cannot be deleted: {exception.Message}; check its permissions", exception);
+            throw new StoreException(StoreFailure.Unusable, $"the segment {path} cannot be deleted: {SystemMessages.Of(exception)}; check its permissions", exception);
         }
     }
 
@@ -110,6 +127,7 @@ public sealed class SegmentStore(string folder)
     public IReadOnlyList<string> Sweep(IMachineLock held, MachineHistory history)
     {
         MachineLocks.Check(held);
+        CheckOwner();
         if (history.Registration is { } registration && registration.Vm != held.Vm)
             throw new ArgumentException($"The history of '{registration.Vm}' says nothing of '{held.Vm}'.", nameof(history));
         var live = history.Live.Values.Select(committed => committed.Segment?.Name).ToHashSet(StringComparer.Ordinal);
@@ -121,6 +139,9 @@ public sealed class SegmentStore(string folder)
 
     /// <summary>The number comes first and has leading zeros, so that names sort by it; the identity makes a name unique for ever.</summary>
     internal static string NameOf(SegmentIdentity identity) => $"{identity.Number:D12}-{identity.Id}{Suffix}";
+
+    /// <summary>Refuses a folder of another store, before anything in it is deleted.</summary>
+    internal void CheckOwner() => _owner?.CheckAndTryToOwn();
 
     internal string FolderOf(string vm) => Path.Combine(Folder, vm);
 

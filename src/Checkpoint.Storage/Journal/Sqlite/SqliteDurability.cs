@@ -44,7 +44,7 @@ internal static class SqliteDurability
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot prove what is on its disk: {exception.Message}; check the disk", exception);
+            throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot prove what is on its disk: {SystemMessages.Of(exception)}; check the disk", exception);
         }
     }
 

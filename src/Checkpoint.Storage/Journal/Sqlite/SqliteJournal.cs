@@ -26,7 +26,11 @@ public sealed class SqliteJournal : IJournal
         _readOnly = readOnly;
         _time = time;
         _session = Open();
+        StoreId = SqliteOpening.StoreIdOf(_session);
     }
+
+    /// <summary>The store's random id; null for one of an earlier version that is open for reading only.</summary>
+    internal string? StoreId { get; }
 
     /// <summary>Opens a journal.</summary>
     /// <param name="path">The database file. For writing it is created where it is missing, its folder is not.</param>
@@ -302,6 +306,7 @@ public sealed class SqliteJournal : IJournal
         raw.SQLITE_FULL => $"there is no room left for the store {_path}; free some space",
         raw.SQLITE_BUSY => $"the store {_path} is kept busy by another process; try again",
         raw.SQLITE_READONLY => $"the store {_path} cannot be written; check its permissions",
+        raw.SQLITE_IOERR => $"the store {_path}: {fault.Message}; {fault.Advice}",
         _ => $"the store {_path}: {fault.Message}",
     };
 }

@@ -21,6 +21,9 @@ internal static class SqliteOpening
         ("checkpoint_schema", ["version"]),
     ];
 
+    /// <summary>The store's id came later: a reader does without it, a writer adds it.</summary>
+    private static readonly (string Table, string[] Columns) _identity = ("checkpoint_store", ["only", "id"]);
+
     /// <summary>Opens the file for reading. Nothing is created.</summary>
     /// <exception cref="StoreException">There is no such store, or it is not one that this program can read.</exception>
     public static SqliteSession ForReading(string path)
@@ -44,7 +47,7 @@ internal static class SqliteOpening
             // SQLite falls back to reading when a file is not writable; that would come to light at the first append only.
             if (session.IsReadOnly)
                 throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot be written; check its permissions");
-            var complete = CheckTables(path, session).Count == _tables.Length;
+            var complete = CheckTables(path, session).Count == _tables.Length && StoreIdOf(session) is not null;
             UseWriteAheadLog(path, session);
             session.Script("PRAGMA synchronous = FULL");
             if (!complete)
@@ -53,6 +56,12 @@ internal static class SqliteOpening
                 FileSync.Folder(Path.GetDirectoryName(path)!);
         });
     }
+
+    /// <summary>The random id of an opened store; null where it has none.</summary>
+    public static string? StoreIdOf(SqliteSession session) =>
+        session.Column($"SELECT 1 FROM sqlite_master WHERE name = '{_identity.Table}'").Count > 0
+            ? session.Column($"SELECT id FROM {_identity.Table} WHERE only = 1").FirstOrDefault()
+            : null;
 
     /// <summary>
     /// The change of the journal mode does not wait for others, it fails at once. So where several create the store at the same
@@ -94,7 +103,7 @@ internal static class SqliteOpening
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot be created: {exception.Message}; check the folder's permissions", exception);
+            throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot be created: {SystemMessages.Of(exception)}; check the folder's permissions", exception);
         }
     }
 
@@ -124,6 +133,8 @@ internal static class SqliteOpening
         raw.SQLITE_NOTADB => $"the store {path} is not an SQLite database; name another with --store",
         raw.SQLITE_BUSY => $"the store {path} is kept busy by another process; try again",
         raw.SQLITE_CORRUPT => $"the store {path} is damaged: {fault.Message}; restore the file from a backup",
+        raw.SQLITE_FULL => $"there is no room left for the store {path}; free some space",
+        raw.SQLITE_IOERR => $"the store {path} cannot be opened: {fault.Message}; {fault.Advice}",
         _ => $"the store {path} cannot be opened: {fault.Message}; check the path and its permissions",
     };
 
@@ -139,6 +150,8 @@ internal static class SqliteOpening
                 $"the store {path} has schema version {version} and this program knows {SchemaVersion}; use a newer program");
         }
 
+        if (existing.Contains(_identity.Table, StringComparer.OrdinalIgnoreCase))
+            CheckShape(path, session, _identity.Table, _identity.Columns);
         var ours = new List<string>();
         foreach (var (table, columns) in _tables)
         {

@@ -50,3 +50,7 @@ CREATE TABLE IF NOT EXISTS state_document (
 -- an application may keep tables of its own in the same file.
 CREATE TABLE IF NOT EXISTS checkpoint_schema (version INTEGER NOT NULL PRIMARY KEY);
 INSERT OR IGNORE INTO checkpoint_schema (version) VALUES (1);
+
+-- The store's random id, in one row. The folder of its segments has the same id in a file, so that no other store sweeps it.
+CREATE TABLE IF NOT EXISTS checkpoint_store (only INTEGER NOT NULL PRIMARY KEY CHECK (only = 1), id NVarChar(32) NOT NULL);
+INSERT OR IGNORE INTO checkpoint_store (only, id) VALUES (1, lower(hex(randomblob(16))));

@@ -1,0 +1,118 @@
+using System.Text;
+
+namespace Checkpoint.Storage.Segments;
+
+/// <summary>
+/// Which store the segments in a folder belong to. A sweep deletes what its own journal does not name, so two stores in one folder
+/// would delete each other's segments. The folder has the store's random id in a file, and the database has it in a table: both
+/// can be moved and copied together.
+/// </summary>
+/// <param name="folder">The folder of the segments.</param>
+/// <param name="store">The id in the database; null for one without an id that is open for reading only.</param>
+/// <param name="beside">Whether it is the folder that has the database's name: then segments without an owner are the database's.</param>
+internal sealed class SegmentOwner(string folder, string? store, bool beside)
+{
+    public const string FileName = ".store";
+
+    private const int LongestIdBytes = 64;
+
+    private readonly string _path = Path.Combine(folder, FileName);
+
+    /// <summary>Checks that the folder does not belong to another store. Nothing is created.</summary>
+    /// <exception cref="StoreException">It does, or it cannot be read.</exception>
+    public void Check()
+    {
+        if (store is not null)
+            Find();
+    }
+
+    /// <summary>Checks the folder, and notes the store in it if it can; where it cannot, deleting its own is as safe as before.</summary>
+    /// <exception cref="StoreException">It belongs to another store, or it cannot be read.</exception>
+    public void CheckAndTryToOwn()
+    {
+        if (store is null || Find())
+            return;
+        try
+        {
+            Write();
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            // A full disk must not keep a machine from being locked and swept. Before anything is written the file will be there.
+        }
+
+        Find();
+    }
+
+    /// <summary>Makes the folder this store's, durably.</summary>
+    /// <exception cref="StoreException">It belongs to another store, or it cannot be read.</exception>
+    /// <exception cref="IOException">It cannot be written.</exception>
+    public void Own()
+    {
+        if (store is null || Find())
+            return;
+        Write();
+        Find();
+    }
+
+    /// <summary>Whether the folder says that it is this store's; false where it says nothing and may be taken.</summary>
+    private bool Find()
+    {
+        string found;
+        try
+        {
+            found = Read();
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return beside || !HoldsSegments() ? false : throw new StoreException(
+                StoreFailure.Unusable,
+                $"the segments folder {folder} holds segments and does not say of which store; if they are this store's, write {store} into {_path}, else name another with --segments");
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new StoreException(StoreFailure.Unusable, $"the segments folder {folder} does not say whose it is: {SystemMessages.Of(exception)}; check its permissions", exception);
+        }
+
+        return found == store ? true : throw new StoreException(
+            StoreFailure.Unusable,
+            $"the segments folder {folder} belongs to another store ({found} in {FileName}, this store is {store}); name another with --segments");
+    }
+
+    private string Read()
+    {
+        using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        Span<byte> content = stackalloc byte[LongestIdBytes];
+        var text = Encoding.ASCII.GetString(content[..RandomAccess.Read(file, content, 0)]).Trim();
+        return text.Length > 0 && text.All(char.IsAsciiLetterOrDigit) ? text : "no id";
+    }
+
+    private bool HoldsSegments() => Directory.Exists(folder)
+        && Directory.EnumerateDirectories(folder).Any(machine => Directory.EnumerateFiles(machine, "*.seg*").Any());
+
+    /// <summary>The file appears with its content or not at all, and of two stores at the same time one has it.</summary>
+    private void Write()
+    {
+        OwnerOnly.CreateFolder(folder);
+        var temporary = $"{_path}.{Guid.NewGuid():N}";
+        try
+        {
+            using (var file = OwnerOnly.CreateFile(temporary, mustBeNew: true))
+            {
+                RandomAccess.Write(file, Encoding.ASCII.GetBytes(store + "\n"), 0);
+                FileSync.File(file);
+            }
+
+            File.Move(temporary, _path, overwrite: false);
+            FileSync.Folder(folder);
+        }
+        catch (IOException) when (File.Exists(_path))
+        {
+            // Somebody else was first; the next look says whether it was this store.
+        }
+        finally
+        {
+            File.Delete(temporary);
+        }
+    }
+}
