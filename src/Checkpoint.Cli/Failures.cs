@@ -18,6 +18,7 @@ internal static class Failures
         OperationCanceledException => (ExitCode.Interrupted, "interrupted"),
         IntegrityException or InvalidHistoryException => (ExitCode.Damaged, OneLine(exception.Message)),
         StoreException { Failure: StoreFailure.NotFound } => (ExitCode.NotFound, exception.Message),
+        StoreException { Failure: StoreFailure.BadUri } => (ExitCode.Usage, exception.Message),
         StoreException { Failure: StoreFailure.Damaged } => (ExitCode.Damaged, exception.Message),
         StoreException => (ExitCode.Failed, exception.Message),
         RegisterPolicyException => (ExitCode.Usage, OneLine(exception.Message)),

@@ -132,12 +132,13 @@ public sealed class CheckpointStore : IAsyncDisposable
         MachineLocks.Check(held);
         Segments.CheckOwner();
 
-        // What is deleted does not come back. So the stream is read from its first event, which no snapshot can stand for, and it
+        // What is deleted does not come back. So the stream is read from its first event, for which no snapshot can stand, and it
         // is on the disk before the parts go that it has pruned.
-        await Journal.ProveDurableAsync(held.Vm, cancellationToken).ConfigureAwait(false);
         var history = await EventStream.CatchUpAsync(Journal, held.Vm, MachineHistory.Empty, cancellationToken).ConfigureAwait(false);
         var stored = await Journal.ListStateDocumentsAsync(held.Vm, cancellationToken).ConfigureAwait(false);
         long[] orphans = [.. stored.Where(number => !history.Live.ContainsKey(number))];
+        if (orphans.Length > 0 || Segments.Orphans(held.Vm, history).Count > 0)
+            await Journal.ProveDurableAsync(held.Vm, cancellationToken).ConfigureAwait(false);
         if (orphans.Length > 0)
         {
             // The expected head is the fence: had somebody else written since, these might be live.

@@ -1,4 +1,5 @@
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
 using Checkpoint.Storage.Journal;
 using Checkpoint.Storage.Journal.Sqlite;
 using Checkpoint.Storage.Locks;
@@ -22,10 +23,150 @@ public sealed class CheckpointStoreTests : IDisposable
     [InlineData("postgresql://host/db", "not supported yet")]
     [InlineData("sqlite:", "is no store")]
     [InlineData("checkpoints.db", "is no store")]
+    [InlineData("mysql://host/db", "is no store")]
+    [InlineData("sqlite: ", "has no path")]
+    [InlineData("sqlite::memory:", "use memory:")]
+    [InlineData("sqlite:file:x.db?mode=ro", "SQLite URI")]
     public void A_uri_of_another_kind_is_refused(string uri, string told)
     {
         var exception = Assert.Throws<StoreException>(() => CheckpointStore.Open(new StoreOptions(uri), TimeProvider.System));
         Assert.Contains(told, exception.Message, StringComparison.Ordinal);
+        Assert.Equal(StoreFailure.BadUri, exception.Failure);
+    }
+
+    [Fact]
+    public async Task What_the_system_says_ends_without_its_period()
+    {
+        File.WriteAllText(_folder.File("test.db.lock"), "");
+        await using var store = Open();
+        var exception = Assert.Throws<StoreException>(() => store.Lock(Vm));
+        Assert.DoesNotContain(".;", exception.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Segments_of_one_store_are_not_touched_by_another()
+    {
+        await using var store = Open();
+        await StoreCheckpoint(store, 1, JournalHead.Empty);
+        await using var other = CheckpointStore.Open(new StoreOptions("sqlite:" + _folder.File("b.db"), _folder.File("test.db.d")), TimeProvider.System);
+        var exception = Assert.Throws<StoreException>(() => other.Lock(Vm));
+        Assert.Equal(StoreFailure.Unusable, exception.Failure);
+        Assert.Contains("belongs to another store", exception.Message, StringComparison.Ordinal);
+        using var held = FileMachineLock.Acquire(_folder.File("b.db.lock"), Vm);
+        await Assert.ThrowsAsync<StoreException>(() => other.SweepAsync(held));
+        Assert.Throws<StoreException>(() => other.Segments.Sweep(held, MachineHistory.Empty));
+        Assert.Throws<StoreException>(() => other.Segments.Delete(held, store.Segments.List(Vm)[0]));
+        await Assert.ThrowsAsync<StoreException>(() => StoreCheckpoint(other, 1, JournalHead.Empty));
+        var committed = (await store.RecoverAsync(Vm)).Live[1];
+        Assert.Throws<StoreException>(() => other.Segments.Open(Vm, committed));
+        Assert.Empty((await store.VerifyAsync()).Damages);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(_folder.File("test.db.d/.store")));
+    }
+
+    [Fact]
+    public async Task A_store_that_was_moved_with_its_segments_goes_on()
+    {
+        await using (var store = Open())
+            await StoreCheckpoint(store, 1, JournalHead.Empty);
+        File.Move(Database, _folder.File("moved.db"));
+        Directory.Move(Database + ".d", _folder.File("moved.db.d"));
+        await using var moved = CheckpointStore.Open(new StoreOptions("sqlite:" + _folder.File("moved.db")), TimeProvider.System);
+        using var held = moved.Lock(Vm);
+        Assert.Empty((await moved.SweepAsync(held)).Segments);
+        await StoreCheckpoint(moved, 2, (await moved.RecoverAsync(Vm)).Head);
+        Assert.Equal((2L, 0), await Verified(moved));
+    }
+
+    [Fact]
+    public async Task Segments_without_an_owner_are_taken_by_the_database_that_they_lie_beside_and_by_no_other()
+    {
+        await using (var store = Open())
+            await StoreCheckpoint(store, 1, JournalHead.Empty);
+        File.Delete(_folder.File("test.db.d/.store"));
+        await using var other = CheckpointStore.Open(new StoreOptions("sqlite:" + _folder.File("b.db"), _folder.File("test.db.d")), TimeProvider.System);
+        Assert.Contains("does not say of which store", Assert.Throws<StoreException>(() => other.Lock(Vm)).Message, StringComparison.Ordinal);
+        Assert.False(File.Exists(_folder.File("test.db.d/.store")));
+        await using var own = Open();
+        using var held = own.Lock(Vm);
+        Assert.True(File.Exists(_folder.File("test.db.d/.store")));
+        Assert.Equal((1L, 0), await Verified(own));
+    }
+
+    [Fact]
+    public async Task Of_two_stores_that_take_a_folder_at_once_one_has_it()
+    {
+        for (var round = 0; round < 10; round++)
+        {
+            var folder = _folder.File($"shared{round}");
+            var stores = Enumerable.Range(0, 4).Select(i => CheckpointStore.Open(new StoreOptions($"sqlite:{_folder.File($"{round}-{i}.db")}", folder), TimeProvider.System)).ToArray();
+            var taken = await Task.WhenAll(stores.Select(store => Task.Run(() =>
+            {
+                try
+                {
+                    store.Lock(Vm).Dispose();
+                    return true;
+                }
+                catch (StoreException)
+                {
+                    return false;
+                }
+            })));
+            Assert.Single(taken, one => one);
+            Assert.Equal([".store"], Directory.EnumerateFiles(folder).Select(Path.GetFileName));
+            foreach (var store in stores)
+                await store.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_sweep_believes_the_events_and_no_snapshot()
+    {
+        await using var store = Open();
+        using var held = store.Lock(Vm);
+        await StoreCheckpoint(store, 1, JournalHead.Empty);
+        var history = await store.RecoverAsync(Vm);
+        await EventStream.SaveSnapshotAsync(store.Journal, Vm, history with { Live = history.Live.Clear() });
+        Assert.Empty((await store.RecoverAsync(Vm)).Live);
+        var report = await store.SweepAsync(held);
+        Assert.Empty(report.Segments);
+        Assert.Empty(report.StateDocuments);
+        Assert.Equal("snapshot", Assert.Single((await store.VerifyAsync()).Damages).Part);
+    }
+
+    [Fact]
+    public async Task A_sweep_removes_nothing_on_the_word_of_events_that_may_not_be_on_the_disk()
+    {
+        await using var store = Open();
+        using var held = store.Lock(Vm);
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        using var reader = SqliteSession.Open(Database, readOnly: false);
+        reader.Script("BEGIN; SELECT * FROM journal");
+        Assert.Empty((await store.SweepAsync(held)).Segments);
+        await store.Journal.AppendAsync(new JournalAppend(Vm, head, new MachineEvent.CheckpointPruned([1]) { At = Samples.Noon }));
+        Assert.Contains("cannot prove", (await Assert.ThrowsAsync<StoreException>(() => store.SweepAsync(held))).Message, StringComparison.Ordinal);
+        Assert.Single(store.Segments.List(Vm));
+        reader.Script("ROLLBACK");
+        Assert.Single((await store.SweepAsync(held)).Segments);
+    }
+
+    [Theory]
+    [InlineData("UPDATE snapshot SET snapshot = zeroblob(100)", 1)]
+    [InlineData("UPDATE snapshot SET snapshot = substr(snapshot, 1, 200) || x'ff' || substr(snapshot, 202)", 1)]
+    [InlineData("UPDATE snapshot SET manifest = 'machine-history-v3'", 1)]
+    [InlineData("UPDATE snapshot SET sequence_number = 1", 1)]
+    [InlineData("UPDATE snapshot SET manifest = 'machine-history-v1'", 0)]
+    [InlineData("SELECT 1", 0)]
+    public async Task A_snapshot_that_is_not_what_was_written_is_a_damage_of_its_own(string sql, int damages)
+    {
+        await using var store = Open();
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        await EventStream.SaveSnapshotAsync(store.Journal, Vm, await store.RecoverAsync(Vm));
+        await StoreCheckpoint(store, 2, head);
+        using (var session = SqliteSession.Open(Database, readOnly: false))
+            session.Script(sql);
+        var found = (await store.VerifyAsync()).Damages;
+        Assert.Equal(Enumerable.Repeat("snapshot", damages), found.Select(damage => damage.Part));
+        Assert.Equal(2, (await store.RecoverAsync(Vm)).Live.Count);
     }
 
     [Fact]
@@ -118,6 +259,7 @@ public sealed class CheckpointStoreTests : IDisposable
     [InlineData("UPDATE journal SET manifest = 'checkpoint-pinned-v1' WHERE sequence_number = 3", "journal", null)]
     [InlineData("UPDATE journal SET identifier = 1 WHERE sequence_number = 3", "journal", null)]
     [InlineData("INSERT INTO snapshot VALUES ('vm-web', 9, 1, x'00', 'm', 8710)", "journal", null)]
+    [InlineData("DELETE FROM journal WHERE sequence_number = 3", "journal", null)]
     public async Task A_damage_is_reported_with_its_place(string sql, string part, int? checkpoint)
     {
         await using var store = Open();
@@ -168,7 +310,7 @@ public sealed class CheckpointStoreTests : IDisposable
         var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
         head = await StoreCheckpoint(store, 2, head, CheckpointMode.Incremental);
         await store.Journal.AppendAsync(new JournalAppend(Vm, head, new MachineEvent.CheckpointPruned([1]) { At = Samples.Noon }));
-        Assert.Contains("builds on checkpoint 1", Assert.Single((await store.VerifyAsync()).Damages).What, StringComparison.Ordinal);
+        Assert.StartsWith("event 4: checkpoint 1 is pruned", Assert.Single((await store.VerifyAsync()).Damages).What, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -203,6 +345,12 @@ public sealed class CheckpointStoreTests : IDisposable
         MachineEvent[] events = head == JournalHead.Empty ? [Samples.Registered(Vm), committed with { Segment = part }] : [committed with { Segment = part }];
         var outcome = await store.Journal.AppendAsync(new JournalAppend(Vm, head, events, new NewStateDocument(number, document), []));
         return Assert.IsType<AppendOutcome.Committed>(outcome).Head;
+    }
+
+    private static async Task<(long Checkpoints, int Damages)> Verified(CheckpointStore store)
+    {
+        var report = await store.VerifyAsync();
+        return (report.Checkpoints, report.Damages.Count);
     }
 
     private CheckpointStore Open() => CheckpointStore.Open(new StoreOptions("sqlite:" + Database), TimeProvider.System);

@@ -28,6 +28,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     private readonly List<CoordinatorEffect> _effects = new(capacity: 256);
     private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
     private readonly DeadlineTimers _deadlines;
+    private readonly StoreThread _disk = new();
     private readonly Action<int, ParticipantFailure> _onGone;
     private readonly TimeSpan _recoverDeadline;
     private long _lastRequest;
@@ -66,6 +67,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     {
         _mailbox.Close();
         _deadlines.Dispose();
+        _disk.Close();
     }
 
     /// <summary>Puts a request to the coordinator and waits for its answer.</summary>
@@ -131,16 +133,16 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
                 _deadlines.Set(deadline);
                 break;
             case CoordinatorEffect.StoreParts parts:
-                _ = Task.Run(() => Store(parts));
+                _disk.Post(() => Store(parts));
                 break;
             case CoordinatorEffect.Append append:
-                _ = Task.Run(() => AppendAsync(append));
+                _disk.Post(() => Append(append));
                 break;
             case CoordinatorEffect.DeleteSegments delete:
-                _ = Task.Run(() => DeleteAll(delete));
+                _disk.Post(() => DeleteAll(delete));
                 break;
             case CoordinatorEffect.DiscardParts discard:
-                _ = Task.Run(() => _writer.Discard(discard.Round));
+                _disk.Post(() => _writer.Discard(discard.Round));
                 break;
             case CoordinatorEffect.Recover recover:
                 _ = Task.Run(() => RecoverAsync(recover.AppendId));
@@ -167,7 +169,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
         }
     }
 
-    private async Task AppendAsync(CoordinatorEffect.Append append)
+    private void Append(CoordinatorEffect.Append append)
     {
         AppendResult result;
         try
@@ -179,8 +181,9 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
                 document = new NewStateDocument(number, bytes);
             }
 
-            var outcome = await _store.Journal.AppendAsync(
-                new JournalAppend(_held.Vm, append.Expected, append.Events, document, append.DeleteStateOf)).ConfigureAwait(false);
+            // This thread has nothing else to do: it waits for the journal instead of coming back later on another one.
+            var outcome = _store.Journal.AppendAsync(
+                new JournalAppend(_held.Vm, append.Expected, append.Events, document, append.DeleteStateOf)).GetAwaiter().GetResult();
             result = outcome switch
             {
                 AppendOutcome.Committed committed => new AppendResult.Committed(committed.Head),

@@ -62,6 +62,9 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     internal static partial nint syscall(nint number, int* first, nint second, nint third, nint fourth);
 
+    [LibraryImport("libc", EntryPoint = "setpriority")]
+    internal static partial int setpriority(int which, uint who, int priority);
+
     // Returns the error number itself; errno stays as it was.
     [LibraryImport("libc", EntryPoint = "pthread_sigmask")]
     internal static partial int pthread_sigmask(int how, SignalSet* set, SignalSet* old);

@@ -99,7 +99,10 @@ public static class EventStream
         }
         catch (InvalidHistoryException exception)
         {
-            throw new IntegrityException(vm, Part, exception.Message, sequenceNumber, inner: exception);
+            // The place is named by whoever shows the damage.
+            var place = $"event {sequenceNumber}: ";
+            var what = exception.Message.StartsWith(place, StringComparison.Ordinal) ? exception.Message[place.Length..] : exception.Message;
+            throw new IntegrityException(vm, Part, what, sequenceNumber, inner: exception);
         }
     }
 

@@ -58,33 +58,41 @@ internal sealed class SegmentOwner(string folder, string? store, bool beside)
     /// <summary>Whether the folder says that it is this store's; false where it says nothing and may be taken.</summary>
     private bool Find()
     {
-        string found;
+        string? found;
+        bool mayBeTaken;
         try
         {
             found = Read();
-        }
-        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
-        {
-            return beside || !HoldsSegments() ? false : throw new StoreException(
-                StoreFailure.Unusable,
-                $"the segments folder {folder} holds segments and does not say of which store; if they are this store's, write {store} into {_path}, else name another with --segments");
+            mayBeTaken = found is null && (beside || !HoldsSegments());
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             throw new StoreException(StoreFailure.Unusable, $"the segments folder {folder} does not say whose it is: {SystemMessages.Of(exception)}; check its permissions", exception);
         }
 
-        return found == store ? true : throw new StoreException(
-            StoreFailure.Unusable,
-            $"the segments folder {folder} belongs to another store ({found} in {FileName}, this store is {store}); name another with --segments");
+        if (found == store)
+            return true;
+        if (mayBeTaken)
+            return false;
+        throw new StoreException(StoreFailure.Unusable, found is null
+            ? $"the segments folder {folder} holds segments and does not say of which store; if they are this store's, write {store} into {_path}, else name another with --segments"
+            : $"the segments folder {folder} belongs to another store ({FileName} says {found}, this store is {store}); name another with --segments");
     }
 
-    private string Read()
+    /// <summary>The id in the file; null where there is no file.</summary>
+    private string? Read()
     {
-        using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
-        Span<byte> content = stackalloc byte[LongestIdBytes];
-        var text = Encoding.ASCII.GetString(content[..RandomAccess.Read(file, content, 0)]).Trim();
-        return text.Length > 0 && text.All(char.IsAsciiLetterOrDigit) ? text : "no id";
+        try
+        {
+            using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            Span<byte> content = stackalloc byte[LongestIdBytes];
+            var text = Encoding.ASCII.GetString(content[..RandomAccess.Read(file, content, 0)]).Trim();
+            return text.Length > 0 && text.All(char.IsAsciiLetterOrDigit) ? text : "nothing that is an id";
+        }
+        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
     }
 
     private bool HoldsSegments() => Directory.Exists(folder)

@@ -130,11 +130,17 @@ public sealed class SegmentStore
         CheckOwner();
         if (history.Registration is { } registration && registration.Vm != held.Vm)
             throw new ArgumentException($"The history of '{registration.Vm}' says nothing of '{held.Vm}'.", nameof(history));
-        var live = history.Live.Values.Select(committed => committed.Segment?.Name).ToHashSet(StringComparer.Ordinal);
-        string[] orphans = [.. Files(held.Vm).Where(name => !live.Contains(name))];
+        var orphans = Orphans(held.Vm, history);
         foreach (var name in orphans)
             Delete(held, name);
         return orphans;
+    }
+
+    /// <summary>The names of segments and unfinished files that no live checkpoint names.</summary>
+    internal IReadOnlyList<string> Orphans(string vm, MachineHistory history)
+    {
+        var live = history.Live.Values.Select(committed => committed.Segment?.Name).ToHashSet(StringComparer.Ordinal);
+        return [.. Files(vm).Where(name => !live.Contains(name))];
     }
 
     /// <summary>The number comes first and has leading zeros, so that names sort by it; the identity makes a name unique for ever.</summary>

@@ -157,6 +157,34 @@ public abstract class JournalContract
     }
 
     [Fact]
+    public async Task What_is_proved_durable_is_what_was_read_before()
+    {
+        await using var journal = Open();
+        await journal.ProveDurableAsync(Vm);
+        var head = await Commit(journal, JournalHead.Empty, [.. Samples.OneOfEach()]);
+        await journal.ProveDurableAsync(Vm);
+        Assert.Equal(head, (await Read(journal))[^1].Head);
+        await Commit(journal, head, Samples.Committed(2));
+    }
+
+    [Fact]
+    public async Task A_snapshot_with_a_flipped_bit_anywhere_is_as_if_there_were_none()
+    {
+        await using var journal = Open();
+        await Commit(journal, JournalHead.Empty, [.. Samples.OneOfEach().Take(4)]);
+        var history = await EventStream.RecoverAsync(journal, Vm);
+        var bytes = Samples.Encode(history);
+        for (var at = 0; at < bytes.Length; at++)
+        {
+            var damaged = bytes.ToArray();
+            damaged[at] ^= 0x04;
+            await journal.SaveSnapshotAsync(Vm, new SnapshotRow(4, 8710, SnapshotCodec.Manifest, damaged));
+            Assert.Equal(Shape.Of(history), Shape.Of(await EventStream.RecoverAsync(journal, Vm)));
+            Assert.Throws<PayloadException>(() => SnapshotCodec.Decode(SnapshotCodec.Manifest, damaged));
+        }
+    }
+
+    [Fact]
     public async Task The_two_newest_snapshots_stay_and_the_newest_is_loaded()
     {
         await using var journal = Open();

@@ -77,8 +77,53 @@ public sealed class SqliteJournalTests : JournalContract, IDisposable
         var append = new JournalAppend("web", committed.Head, Samples.Committed(1));
         Assert.IsType<AppendOutcome.Unknown>(await journal.AppendAsync(append));
         Assert.NotSame(before, journal.Session());
+        await journal.ProveDurableAsync("web");
         Assert.Equal(committed.Head, (await EventStream.RecoverAsync(journal, "web")).Head);
         Assert.IsType<AppendOutcome.Committed>(await journal.AppendAsync(append));
+    }
+
+    [Fact]
+    public async Task What_is_proved_durable_stands_in_the_database_file_and_the_log_is_empty()
+    {
+        await using var journal = Open();
+        await using var other = Open();
+        await other.ListMachinesAsync();
+        var outcome = await journal.AppendAsync(new JournalAppend("web", JournalHead.Empty, Samples.Registered("web")));
+        await journal.ProveDurableAsync("web");
+        Assert.Equal(0, new FileInfo(Database + "-wal").Length);
+        File.Copy(Database, _folder.File("alone.db"));
+        await using var alone = SqliteJournal.Open(_folder.File("alone.db"), readOnly: true, TimeProvider.System);
+        Assert.Equal(Assert.IsType<AppendOutcome.Committed>(outcome).Head, (await EventStream.RecoverAsync(alone, "web")).Head);
+    }
+
+    [Theory]
+    [InlineData("BEGIN; SELECT * FROM journal")]
+    [InlineData("BEGIN IMMEDIATE")]
+    public async Task While_others_keep_the_store_busy_nothing_is_proved(string sql)
+    {
+        await using var journal = Open();
+        await journal.AppendAsync(new JournalAppend("web", JournalHead.Empty, Samples.Registered("web")));
+        using var busy = SqliteSession.Open(Database, readOnly: false);
+        busy.Script(sql);
+        var exception = await Assert.ThrowsAsync<StoreException>(() => SqliteDurability.ProveAsync(Database, TimeSpan.FromMilliseconds(200), default));
+        Assert.Contains("cannot prove", exception.Message, StringComparison.Ordinal);
+        var proof = journal.ProveDurableAsync("web");
+        await Task.Delay(100);
+        Assert.False(proof.IsCompleted);
+        busy.Script("ROLLBACK");
+        await proof;
+    }
+
+    [Fact]
+    public async Task What_cannot_be_written_cannot_be_proved()
+    {
+        await using var journal = Open();
+        await journal.AppendAsync(new JournalAppend("web", JournalHead.Empty, Samples.Registered("web")));
+        await using var reader = SqliteJournal.Open(Database, readOnly: true, TimeProvider.System);
+        Assert.Contains("cannot prove", (await Assert.ThrowsAsync<StoreException>(() => reader.ProveDurableAsync("web"))).Message, StringComparison.Ordinal);
+        foreach (var file in Directory.GetFiles(_folder.Path))
+            File.Delete(file);
+        Assert.Contains("cannot prove", (await Assert.ThrowsAsync<StoreException>(() => journal.ProveDurableAsync("web"))).Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -104,6 +104,27 @@ public sealed class SqliteOpeningTests : IDisposable
         Assert.IsType(at, SqliteResults.AtCommit(code, "x"));
     }
 
+    [Theory]
+    [InlineData(4874, "disk may be full")]
+    [InlineData(778, "disk may be full")]
+    [InlineData(3850, "may have no locks")]
+    [InlineData(3338, "permissions")]
+    [InlineData(1034, "check the disk")]
+    public void An_io_error_of_sqlite_says_what_to_do(int code, string told) => Assert.Matches(told, new SqliteFault(code).Advice);
+
+    [Fact]
+    public async Task A_store_without_an_id_gets_one_when_it_is_opened_for_writing_and_keeps_it()
+    {
+        await SqliteJournal.Open(_folder.File("old.db"), readOnly: false, TimeProvider.System).DisposeAsync();
+        Script("old.db", "DROP TABLE checkpoint_store");
+        await using (var reader = SqliteJournal.Open(_folder.File("old.db"), readOnly: true, TimeProvider.System))
+            Assert.Null(reader.StoreId);
+        await using var one = SqliteJournal.Open(_folder.File("old.db"), readOnly: false, TimeProvider.System);
+        await using var other = SqliteJournal.Open(_folder.File("old.db"), readOnly: true, TimeProvider.System);
+        Assert.Matches("^[0-9a-f]{32}$", one.StoreId);
+        Assert.Equal(one.StoreId, other.StoreId);
+    }
+
     private StoreException Refused(string name, StoreFailure failure, bool readOnly = false)
     {
         var exception = Assert.Throws<StoreException>(() => SqliteJournal.Open(_folder.File(name), readOnly, TimeProvider.System));

@@ -55,6 +55,15 @@ public sealed class MachineLockTests : IDisposable
         Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(_folder.File("locks")));
     }
 
+    [Fact]
+    public void On_a_full_disk_a_machine_can_still_be_locked()
+    {
+        Directory.CreateDirectory(_folder.File("locks"));
+        File.CreateSymbolicLink(_folder.File("locks/web"), "/dev/full");
+        using var held = Acquire(file: true, "web");
+        Assert.True(held.IsHeld);
+    }
+
     private IMachineLock Acquire(bool file, string vm) =>
         file ? FileMachineLock.Acquire(_folder.File("locks"), vm) : InMemoryMachineLock.Acquire(_database, vm);
 }

@@ -18,22 +18,25 @@ namespace Checkpoint.Storage.Journal.Sqlite;
 /// </summary>
 internal static class SqliteDurability
 {
-    private static readonly TimeSpan _patience = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan _step = TimeSpan.FromMilliseconds(50);
 
     /// <summary>Returns when it is all on the disk.</summary>
+    /// <param name="path">The database file.</param>
+    /// <param name="patience">For how long others may keep it busy.</param>
+    /// <param name="cancellationToken">Ends the waiting.</param>
     /// <exception cref="SqliteFault">SQLite gave an error.</exception>
     /// <exception cref="StoreException">Others kept the store busy, or a sync failed.</exception>
-    public static async Task ProveAsync(string path, CancellationToken cancellationToken)
+    public static async Task ProveAsync(string path, TimeSpan patience, CancellationToken cancellationToken)
     {
         // A connection of its own, with nothing cached; it waits inside SQLite for one step at most, as nobody could cancel it there.
         using var session = SqliteSession.Open(path, readOnly: false);
         raw.sqlite3_busy_timeout(session.Handle, (int)_step.TotalMilliseconds);
+        session.Script("PRAGMA synchronous = FULL");
         for (var started = Stopwatch.GetTimestamp(); ; await Task.Delay(_step, cancellationToken).ConfigureAwait(false))
         {
             if (await Task.Run(() => TryCopy(path, session), cancellationToken).ConfigureAwait(false))
                 break;
-            if (Stopwatch.GetElapsedTime(started) > _patience)
+            if (Stopwatch.GetElapsedTime(started) > patience)
                 throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot prove what is on its disk, another process keeps it busy; try again");
         }
 

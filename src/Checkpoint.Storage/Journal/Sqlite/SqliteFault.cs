@@ -11,13 +11,16 @@ internal sealed class SqliteFault(int code) : Exception($"{raw.sqlite3_errstr(co
     /// <summary>The primary result code: the low byte.</summary>
     public int Primary => Code & 0xff;
 
-    /// <summary>What to do about an IO error, by the call in which it came.</summary>
+    /// <summary>What to do about it; for an IO error by the call in which it came.</summary>
     public string Advice => Code switch
     {
         raw.SQLITE_IOERR_WRITE or raw.SQLITE_IOERR_TRUNCATE or raw.SQLITE_IOERR_SHMSIZE or raw.SQLITE_IOERR_SHMMAP or raw.SQLITE_IOERR_SHMOPEN =>
             "the disk may be full, or the folder not writable: free some space and check its permissions",
         raw.SQLITE_IOERR_LOCK or raw.SQLITE_IOERR_UNLOCK or raw.SQLITE_IOERR_RDLOCK or raw.SQLITE_IOERR_CHECKRESERVEDLOCK or raw.SQLITE_IOERR_SHMLOCK =>
             "its file system may have no locks: put it on a local one",
+        _ when Primary is raw.SQLITE_FULL => "free some space",
+        _ when Primary is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB => "restore the file from a backup",
+        _ when Primary is raw.SQLITE_CANTOPEN or raw.SQLITE_READONLY or raw.SQLITE_PERM => "check the path and its permissions",
         raw.SQLITE_IOERR_ACCESS => "check the path and its permissions",
         raw.SQLITE_IOERR_NOMEM => "there is not enough memory; free some",
         _ => "check the disk and the system's log",

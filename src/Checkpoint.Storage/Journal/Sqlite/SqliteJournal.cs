@@ -11,6 +11,8 @@ namespace Checkpoint.Storage.Journal.Sqlite;
 /// </summary>
 public sealed class SqliteJournal : IJournal
 {
+    private static readonly TimeSpan _patience = TimeSpan.FromSeconds(5);
+
     private readonly SemaphoreSlim _gate = new(1);
     private readonly EncodedEvents _encoded = new();
     private readonly WriterIds _writers = new();
@@ -26,7 +28,7 @@ public sealed class SqliteJournal : IJournal
         _readOnly = readOnly;
         _time = time;
         _session = Open();
-        StoreId = SqliteOpening.StoreIdOf(_session);
+        StoreId = _session.StoreId;
     }
 
     /// <summary>The store's random id; null for one of an earlier version that is open for reading only.</summary>
@@ -48,7 +50,9 @@ public sealed class SqliteJournal : IJournal
         await _gate.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            return await Task.Run(() => Append(append), cancellationToken).ConfigureAwait(false);
+            // On the caller's thread: SQLite blocks it for one sync, and on a host whose guests want every processor each
+            // change of threads costs more than that.
+            return Append(append);
         }
         finally
         {
@@ -67,12 +71,12 @@ public sealed class SqliteJournal : IJournal
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             Abandon();
-            await SqliteDurability.ProveAsync(_path, cancellationToken).ConfigureAwait(false);
+            await SqliteDurability.ProveAsync(_path, _patience, cancellationToken).ConfigureAwait(false);
         }
         catch (SqliteFault fault)
         {
             var failure = fault.Primary is raw.SQLITE_CORRUPT or raw.SQLITE_NOTADB ? StoreFailure.Damaged : StoreFailure.Unusable;
-            throw new StoreException(failure, $"the store {_path} cannot prove what is on its disk: {Describe(fault)}", fault);
+            throw new StoreException(failure, $"the store {_path} cannot prove what is on its disk: {fault.Message}; {fault.Advice}", fault);
         }
         finally
         {

@@ -34,6 +34,7 @@ internal static class SqliteOpening
         {
             if (CheckTables(path, session).Count < _tables.Length)
                 throw new StoreException(StoreFailure.NotFound, $"the database {path} holds no checkpoints; name another with --store");
+            session.StoreId = StoreIdOf(session);
         });
     }
 
@@ -52,13 +53,14 @@ internal static class SqliteOpening
             session.Script("PRAGMA synchronous = FULL");
             if (!complete)
                 session.Script($"BEGIN IMMEDIATE; {SqlText.Of("schema")} COMMIT;");
+            session.StoreId = StoreIdOf(session);
             if (created)
                 FileSync.Folder(Path.GetDirectoryName(path)!);
         });
     }
 
     /// <summary>The random id of an opened store; null where it has none.</summary>
-    public static string? StoreIdOf(SqliteSession session) =>
+    private static string? StoreIdOf(SqliteSession session) =>
         session.Column($"SELECT 1 FROM sqlite_master WHERE name = '{_identity.Table}'").Count > 0
             ? session.Column($"SELECT id FROM {_identity.Table} WHERE only = 1").FirstOrDefault()
             : null;

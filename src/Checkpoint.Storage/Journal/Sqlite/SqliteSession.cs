@@ -18,6 +18,9 @@ internal sealed class SqliteSession : IDisposable
     /// <summary>SQLite's own connection.</summary>
     public sqlite3 Handle => _database;
 
+    /// <summary>The store's random id, once the opening has read it; null for a store without one.</summary>
+    public string? StoreId { get; set; }
+
     /// <summary>Whether SQLite could open the file only for reading.</summary>
     public bool IsReadOnly => raw.sqlite3_db_readonly(_database, "main") != 0;
 
