@@ -28,7 +28,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     private readonly List<CoordinatorEffect> _effects = new(capacity: 256);
     private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
     private readonly DeadlineTimers _deadlines;
-    private readonly StoreThread _disk = new();
+    private readonly StoreThread _disk;
     private readonly Action<int, ParticipantFailure> _onGone;
     private readonly TimeSpan _recoverDeadline;
     private long _lastRequest;
@@ -49,6 +49,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
         _host = new MachineHost(attachment, this);
         _coordinator = new Coordinator(history, _host.Participants, attachment.Options);
         _writer = new CheckpointWriter(held, store, _host);
+        _disk = new StoreThread(time);
         _deadlines = new DeadlineTimers(time, report => _mailbox.Post(report));
         _recoverDeadline = attachment.Options.RecoverDeadline;
         _lastSnapshot = history.Head.SequenceNumber;
@@ -60,7 +61,11 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     /// <summary>Ends when the actor has handled its last message.</summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
-    public void Start() => Completion = RunAsync();
+    public void Start()
+    {
+        _disk.Start();
+        Completion = RunAsync();
+    }
 
     /// <summary>Takes no more messages.</summary>
     public void Dispose()
@@ -128,6 +133,9 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
         {
             case CoordinatorEffect.ParticipantEffect message:
                 _host.Tell(message);
+                break;
+            case CoordinatorEffect.SetDeadline { Phase: RoundPhase.ResumingVcpus } grace:
+                _disk.PostLater(() => _mailbox.Post(new CoordinatorInput.DeadlineReached(grace.Round, grace.Phase)), grace.After);
                 break;
             case CoordinatorEffect.SetDeadline deadline:
                 _deadlines.Set(deadline);

@@ -10,14 +10,19 @@ internal static unsafe class Futex
 
     private static readonly nint s_futex = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 202 : 98;
 
-    /// <summary>Sleeps while the word has this value; returns when woken, and sometimes for no reason.</summary>
+    /// <summary>Sleeps while the word has this value; returns when woken, when the time is over, and sometimes for no reason.</summary>
     /// <param name="word">One word in memory that does not move.</param>
     /// <param name="value">The value that it must still have.</param>
-    internal static void Wait(int[] word, int value)
+    /// <param name="atMost">How long; null for as long as it takes.</param>
+    internal static void Wait(int[] word, int value, TimeSpan? atMost)
     {
-        // The caller's array was allocated pinned and is kept alive over the call; the kernel reads its first four bytes.
+        var time = default(TimeSpec);
+        if (atMost is { } span)
+            time = new TimeSpec { Seconds = span.Ticks / TimeSpan.TicksPerSecond, Nanoseconds = span.Ticks % TimeSpan.TicksPerSecond * TimeSpan.NanosecondsPerTick };
+        // The caller's array was allocated pinned and is kept alive over the call; the kernel reads its first four bytes, and
+        // the time, which lives on this stack.
         fixed (int* address = word)
-            Libc.syscall(s_futex, address, WaitPrivate, value, 0);
+            Libc.syscall(s_futex, address, WaitPrivate, value, atMost is null ? null : &time);
     }
 
     /// <summary>Wakes one thread that sleeps on the word.</summary>
@@ -25,6 +30,6 @@ internal static unsafe class Futex
     {
         // The caller's array was allocated pinned; the kernel takes the address as a name and touches nothing.
         fixed (int* address = word)
-            Libc.syscall(s_futex, address, WakePrivate, 1, 0);
+            Libc.syscall(s_futex, address, WakePrivate, 1, null);
     }
 }

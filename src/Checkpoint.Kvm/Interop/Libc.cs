@@ -60,7 +60,7 @@ internal static unsafe partial class Libc
     internal static partial nint syscall(nint number, nint first, nint second, nint third);
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
-    internal static partial nint syscall(nint number, int* first, nint second, nint third, nint fourth);
+    internal static partial nint syscall(nint number, int* first, nint second, nint third, TimeSpec* fourth);
 
     [LibraryImport("libc", EntryPoint = "setpriority")]
     internal static partial int setpriority(int which, uint who, int priority);

@@ -28,7 +28,19 @@ public sealed class WakeSignal
         while (Interlocked.CompareExchange(ref _state[0], Unset, IsSet) != IsSet)
         {
             if (Interlocked.CompareExchange(ref _state[0], Awaited, Unset) != IsSet)
-                Futex.Wait(_state, Awaited);
+                Futex.Wait(_state, Awaited, null);
         }
+    }
+
+    /// <summary>Waits until the signal is set, and takes it, or until the time is over.</summary>
+    /// <param name="atMost">How long to wait; it may end a little early.</param>
+    public void Wait(TimeSpan atMost)
+    {
+        if (Interlocked.CompareExchange(ref _state[0], Unset, IsSet) == IsSet)
+            return;
+        if (Interlocked.CompareExchange(ref _state[0], Awaited, Unset) != IsSet)
+            Futex.Wait(_state, Awaited, atMost);
+        // Set, woken or too late: either way nobody waits now, and a signal that has come is taken.
+        Interlocked.Exchange(ref _state[0], Unset);
     }
 }

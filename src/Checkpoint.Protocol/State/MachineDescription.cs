@@ -45,7 +45,8 @@ public sealed record EnabledCapability(uint Capability, uint Flags, ImmutableArr
 /// <summary>What a vCPU is made with.</summary>
 /// <param name="Id">The id given to KVM_CREATE_VCPU: on x86 its APIC id.</param>
 /// <param name="Features">
-/// x86: the entries of struct kvm_cpuid2 (40 bytes each) as given to KVM_SET_CPUID2. arm64: struct kvm_vcpu_init.
+/// x86: the entries of struct kvm_cpuid2 (40 bytes each) as given to KVM_SET_CPUID2. arm64: struct kvm_vcpu_init, followed
+/// with SVE by the 64 bytes of KVM_REG_ARM64_SVE_VLS, which can be set before KVM_ARM_VCPU_FINALIZE only.
 /// </param>
 public sealed record VcpuDescription(uint Id, ReadOnlyMemory<byte> Features);
 
