@@ -23,26 +23,48 @@ internal sealed class DeadlineTimers(TimeProvider time, Action<CoordinatorInput>
 
     private sealed class Deadline : IDisposable
     {
+        private readonly TimeProvider _time;
+        private readonly Action<CoordinatorInput> _report;
         private readonly ITimer _timer;
+        private readonly Lock _gate = new();
         private CoordinatorEffect.SetDeadline? _current;
+        private long _begun;
 
-        public Deadline(TimeProvider time, Action<CoordinatorInput> report) =>
-            _timer = time.CreateTimer(
-                _ =>
-                {
-                    if (Volatile.Read(ref _current) is { } current)
-                        report(new CoordinatorInput.DeadlineReached(current.Round, current.Phase));
-                },
-                null,
-                Timeout.InfiniteTimeSpan,
-                Timeout.InfiniteTimeSpan);
+        public Deadline(TimeProvider time, Action<CoordinatorInput> report)
+        {
+            _time = time;
+            _report = report;
+            _timer = time.CreateTimer(_ => OnTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
 
         public void Set(CoordinatorEffect.SetDeadline effect)
         {
-            Volatile.Write(ref _current, effect);
+            lock (_gate)
+            {
+                _current = effect;
+                _begun = _time.GetTimestamp();
+            }
+
             _timer.Change(effect.After, Timeout.InfiniteTimeSpan);
         }
 
         public void Dispose() => _timer.Dispose();
+
+        private void OnTimer()
+        {
+            CoordinatorEffect.SetDeadline? current;
+            TimeSpan rest;
+            lock (_gate)
+            {
+                current = _current;
+                rest = current is null ? TimeSpan.Zero : current.After - _time.GetElapsedTime(_begun);
+            }
+
+            // Timers count in the host's ticks and may come some milliseconds early; nobody is given up before his time.
+            if (rest > TimeSpan.Zero)
+                _timer.Change(TimeSpan.FromMilliseconds(Math.Ceiling(rest.TotalMilliseconds)), Timeout.InfiniteTimeSpan);
+            else if (current is not null)
+                _report(new CoordinatorInput.DeadlineReached(current.Round, current.Phase));
+        }
     }
 }
