@@ -1,5 +1,5 @@
 using System.Buffers;
-using System.Collections.Concurrent;
+using System.Diagnostics;
 using Checkpoint.Actors.Hosting;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
@@ -13,12 +13,12 @@ namespace Checkpoint.Actors.Coordination;
 
 /// <summary>
 /// Makes a captured round's parts durable. Until the event that names them is appended they are nobody's; a crash leaves them
-/// to the sweep.
+/// to the sweep. One round at a time is written, and all calls come from the store thread.
 /// </summary>
 internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store, MachineHost host)
 {
-    private readonly ConcurrentDictionary<RoundId, Written> _written = new();
     private readonly ArrayBufferWriter<byte> _document = new(64 << 10);
+    private Written? _written;
 
     /// <summary>Encodes the state document and writes the memory's segment, synced.</summary>
     public StoredParts Store(CoordinatorEffect.StoreParts effect)
@@ -29,7 +29,7 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
         var document = _document.WrittenMemory;
         var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, CheckpointMode.Full, effect.Parent);
         var segment = store.Segments.Write(identity, machine.Memory.Pieces.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)));
-        _written[effect.Round] = new Written(effect.Number, document, segment);
+        _written = new Written(effect.Round, effect.Number, document, segment);
         return new StoredParts(
             new StoredPart(Digest.Of(document.Span), document.Length),
             segment,
@@ -41,15 +41,14 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
     }
 
     /// <summary>The state document that this round wrote.</summary>
-    public (long Number, ReadOnlyMemory<byte> Bytes) DocumentOf(RoundId round) => (_written[round].Number, _written[round].Document);
-
-    /// <summary>The round has become a checkpoint.</summary>
-    public void Keep(RoundId round) => _written.TryRemove(round, out _);
+    public (long Number, ReadOnlyMemory<byte> Bytes) DocumentOf(RoundId round) => _written is { } written && written.Round == round
+        ? (written.Number, written.Document)
+        : throw new UnreachableException($"Round {round.Value} is committed, but it has written nothing.");
 
     /// <summary>The round does not become a checkpoint: its segment goes.</summary>
     public void Discard(RoundId round)
     {
-        if (_written.TryRemove(round, out var written))
+        if (_written is { } written && written.Round == round)
             Delete(written.Segment);
     }
 
@@ -66,5 +65,5 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
         }
     }
 
-    private sealed record Written(long Number, ReadOnlyMemory<byte> Document, SegmentPart Segment);
+    private sealed record Written(RoundId Round, long Number, ReadOnlyMemory<byte> Document, SegmentPart Segment);
 }

@@ -206,8 +206,6 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
             result = Unknown(append, failure.Message);
         }
 
-        if (result is AppendResult.Committed && append.StateOf is { } stored)
-            _writer.Keep(stored);
         _mailbox.Post(new CoordinatorInput.AppendEnded(append.AppendId, result));
     }
 

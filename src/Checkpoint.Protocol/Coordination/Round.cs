@@ -81,11 +81,11 @@ internal sealed class Round
     /// <summary>Why the round was given up; null while it is not.</summary>
     public MachineEvent.CheckpointAborted? Abort { get; set; }
 
-    public bool MarkParked(int participant) => Mark(participant, Reported.Parked);
+    public void MarkParked(int participant) => Mark(participant, Reported.Parked);
 
     public bool MarkCaptured(int participant) => Mark(participant, Reported.Captured);
 
-    public bool MarkResumed(int participant) => Mark(participant, Reported.Resumed);
+    public void MarkResumed(int participant) => Mark(participant, Reported.Resumed);
 
     public bool HasParked(int participant) => (_reported[participant] & Reported.Parked) != 0;
 
