@@ -65,6 +65,28 @@ public interface IVcpu : IDisposable
     /// <returns>0, or the error number: registers before the refused one are changed.</returns>
     int SetManyRegs(RegisterBatch batch);
 
+    /// <summary>KVM_HAS_DEVICE_ATTR on the vCPU, such as KVM_VCPU_TSC_OFFSET (Documentation/virt/kvm/devices/vcpu.rst).</summary>
+    /// <param name="group">The attribute's group, such as KVM_VCPU_TSC_CTRL (0).</param>
+    /// <param name="attribute">The attribute in the group, such as KVM_VCPU_TSC_OFFSET (0).</param>
+    bool HasAttribute(uint group, ulong attribute);
+
+    /// <summary>KVM_GET_DEVICE_ATTR on the vCPU.</summary>
+    /// <returns>The value; of attributes with fewer than eight bytes the rest is zero.</returns>
+    ulong GetAttribute(uint group, ulong attribute);
+
+    /// <summary>KVM_SET_DEVICE_ATTR on the vCPU.</summary>
+    void SetAttribute(uint group, ulong attribute, ulong value);
+
+    /// <summary>
+    /// KVM_CAP_SYNC_REGS (x86): general registers, special registers and events in one call instead of three. It is a KVM_RUN
+    /// with immediate_exit and kvm_valid_regs, which does not enter the guest, on the thread that is bound.
+    /// </summary>
+    /// <param name="regs">struct kvm_regs, 144 bytes.</param>
+    /// <param name="sregs">struct kvm_sregs, 312 bytes.</param>
+    /// <param name="events">struct kvm_vcpu_events, 64 bytes.</param>
+    /// <returns>False, and nothing was called, on a vCPU that has not run before or has an exit that is not finished.</returns>
+    bool TryGetSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events);
+
     /// <summary>
     /// Makes the calling thread the one that runs this vCPU: its kick signal is blocked and KVM_RUN is told to open it
     /// (KVM_SET_SIGNAL_MASK), so that a kick that comes at any moment ends the current KVM_RUN or the next one.

@@ -27,7 +27,7 @@ public static class X64Fields
     internal static IReadOnlyList<ulong> Groups { get; } =
     [
         StateIds.X64MpState, StateIds.X64Regs, StateIds.X64Sregs, StateIds.X64Sregs2, StateIds.X64Xsave, StateIds.X64Xcrs,
-        StateIds.X64DebugRegs, StateIds.X64Lapic, StateIds.X64TscKhz, StateIds.X64VcpuEvents, StateIds.X64NestedState,
+        StateIds.X64DebugRegs, StateIds.X64Lapic, StateIds.X64TscKhz, StateIds.X64TscOffset, StateIds.X64VcpuEvents, StateIds.X64NestedState,
         StateIds.X64Pit2, StateIds.X64Clock, StateIds.X64PicMaster, StateIds.X64PicSlave, StateIds.X64Ioapic,
     ];
 
@@ -46,6 +46,7 @@ public static class X64Fields
         StateIds.X64DebugRegs => "DEBUGREGS",
         StateIds.X64Lapic => "LAPIC",
         StateIds.X64TscKhz => "TSC_KHZ",
+        StateIds.X64TscOffset => "TSC_OFFSET",
         StateIds.X64VcpuEvents => "VCPU_EVENTS",
         StateIds.X64NestedState => "NESTED_STATE",
         StateIds.X64Pit2 => "PIT2",
@@ -90,6 +91,7 @@ public static class X64Fields
             [StateIds.X64DebugRegs] = new Layout(StateIds.X64DebugRegs).Add(8, "dr0", "dr1", "dr2", "dr3", "dr6", "dr7").Fields,
             [StateIds.X64Xcrs] = new Layout(StateIds.X64Xcrs).Add(4, "nr_xcrs").Skip(4 + 8).Add(8, "xcr0").Fields,
             [StateIds.X64TscKhz] = new Layout(StateIds.X64TscKhz).Add(4, "tsc_khz").Fields,
+            [StateIds.X64TscOffset] = new Layout(StateIds.X64TscOffset).Add(8, "tsc_offset").Fields,
             [StateIds.X64Clock] = new Layout(StateIds.X64Clock).Add(8, "clock").Add(4, "clock.flags").Skip(4).Add(8, "clock.realtime", "clock.host_tsc").Fields,
             [StateIds.X64Pit2] = Pit(),
             [StateIds.X64VcpuEvents] = Events(),

@@ -51,6 +51,9 @@ public static class StateIds
     /// <summary>struct kvm_nested_state.</summary>
     public const ulong X64NestedState = X64GroupBase | 11;
 
+    /// <summary>What the vCPU's TSC is before the host's, 64 bits (KVM_VCPU_TSC_OFFSET).</summary>
+    public const ulong X64TscOffset = X64GroupBase | 12;
+
     /// <summary>struct kvm_pit_state2.</summary>
     public const ulong X64Pit2 = X64VmGroupBase | 1;
 

@@ -19,6 +19,27 @@ public sealed class LinuxMemoryTests() : MemoryContract(SystemHandle.Open());
 [NeedsKvm]
 public sealed class LinuxX64MachineTests() : MachineContract(SystemHandle.Open());
 
+[NeedsKvm]
+public sealed class LinuxX64SyncRegsTests() : SyncRegsContract(SystemHandle.Open())
+{
+    // Not every backend of KVM has 32-bit paging.
+    protected override bool AlwaysTakesPae => false;
+}
+
+[NeedsKvm]
+public sealed class LinuxX64TscTests() : TscContract(SystemHandle.Open());
+
+public sealed class SimulatedX64SyncRegsTests() : SyncRegsContract(new SimulatedKvm());
+
+public sealed class SimulatedX64TscTests() : TscContract(new SimulatedKvm())
+{
+    protected override bool KeepsOffsets()
+    {
+        Assert.True(base.KeepsOffsets());
+        return true;
+    }
+}
+
 public sealed class SimulatedX64VcpuTests() : VcpuContract(new SimulatedKvm());
 
 public sealed class SimulatedX64VcpuStateTests() : VcpuStateContract(new SimulatedKvm());

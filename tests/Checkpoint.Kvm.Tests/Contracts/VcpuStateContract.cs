@@ -73,6 +73,17 @@ public abstract class VcpuStateContract : IDisposable
     }
 
     [ContractFact]
+    public void A_task_priority_that_was_set_is_still_there_after_a_run()
+    {
+        var sregs = _guest.Get(KvmRequests.GetSregs);
+        Put(sregs, 256, 5); // cr8
+        _guest.Vcpu.Set(KvmRequests.SetSregs, sregs);
+        _guest.Vcpu.ImmediateExit = true;
+        Assert.Equal(VcpuExitReason.Interrupted, _guest.Vcpu.Run().Reason);
+        Assert.Equal(5ul, Word(_guest.Get(KvmRequests.GetSregs), 256));
+    }
+
+    [ContractFact]
     public void General_registers_that_were_set_are_read_back()
     {
         var regs = new byte[KvmRequests.GetRegs.ArgumentSize];

@@ -196,6 +196,24 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public int SetManyRegs(RegisterBatch batch) => _kvm.Watch("KVM_SET_MANY_REGS", () => _vcpu.SetManyRegs(batch));
 
+        public bool HasAttribute(uint group, ulong attribute) => _kvm.Watch("KVM_HAS_DEVICE_ATTR", () => _vcpu.HasAttribute(group, attribute));
+
+        public ulong GetAttribute(uint group, ulong attribute) => _kvm.Watch("KVM_GET_DEVICE_ATTR", () => _vcpu.GetAttribute(group, attribute));
+
+        public void SetAttribute(uint group, ulong attribute, ulong value)
+        {
+            _kvm.Watch("KVM_SET_DEVICE_ATTR", () => { });
+            _vcpu.SetAttribute(group, attribute, value);
+        }
+
+        public bool TryGetSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events)
+        {
+            var isThere = _vcpu.TryGetSyncRegs(regs, sregs, events);
+            if (isThere)
+                _kvm.Watch("KVM_RUN", () => { });
+            return isThere;
+        }
+
         public void BindToCurrentThread() => _vcpu.BindToCurrentThread();
 
         public void Unbind() => _vcpu.Unbind();

@@ -43,5 +43,13 @@ internal abstract class UnusedVcpu : IVcpu
 
     public int SetManyRegs(RegisterBatch batch) => throw new NotSupportedException();
 
+    public bool HasAttribute(uint group, ulong attribute) => throw new NotSupportedException();
+
+    public ulong GetAttribute(uint group, ulong attribute) => throw new NotSupportedException();
+
+    public void SetAttribute(uint group, ulong attribute, ulong value) => throw new NotSupportedException();
+
+    public bool TryGetSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events) => throw new NotSupportedException();
+
     public void Dispose() => throw new NotSupportedException();
 }

@@ -21,6 +21,7 @@ public sealed unsafe class VcpuHandle : IVcpu
     private readonly Mapping _run;
     private readonly int _xsaveBytes;
     private readonly KickGate _kicks;
+    private bool _wasInterrupted;
 
     internal VcpuHandle(KvmFd fd, KvmFd vm, Mapping run, int xsaveBytes, uint id, int index, int kickSignal)
     {
@@ -66,6 +67,10 @@ public sealed unsafe class VcpuHandle : IVcpu
         // The struct belongs to the caller and is pinned for the call; the kernel reads no more than was just checked for.
         fixed (byte* pointer = argument)
             Ioctl.Pointer(_fd, request, pointer, Index);
+
+        // Without a local APIC in the kernel KVM_RUN takes CR8 from struct kvm_run, and undoes what was set here.
+        if (request.Code == KvmRequests.SetSregs.Code || request.Code == KvmRequests.SetSregs2.Code)
+            RunPage()->cr8 = MemoryMarshal.Read<kvm_sregs>(argument).cr8;
     }
 
     /// <inheritdoc/>
@@ -128,21 +133,33 @@ public sealed unsafe class VcpuHandle : IVcpu
     /// <inheritdoc/>
     public int SetManyRegs(RegisterBatch batch) => MakeManyRegsCall(KvmRequests.SetManyRegs, batch);
 
-    /// <summary>KVM_GET_DEVICE_ATTR on the vCPU, such as KVM_VCPU_TSC_OFFSET (group 0, attribute 0).</summary>
-    /// <param name="group">The attribute's group.</param>
-    /// <param name="attribute">The attribute.</param>
-    /// <returns>The value, for attributes of eight bytes.</returns>
-    public ulong GetAttribute(uint group, ulong attribute)
-    {
-        ulong value = 0;
-        // The value lives on this stack until the call returns.
-        MakeAttributeCall(KvmRequests.GetDeviceAttr, group, attribute, &value);
-        return value;
-    }
+    /// <inheritdoc/>
+    public bool HasAttribute(uint group, ulong attribute) => AttributeCall.Has(_fd, group, attribute);
 
-    /// <summary>KVM_SET_DEVICE_ATTR on the vCPU, for attributes of eight bytes.</summary>
-    public void SetAttribute(uint group, ulong attribute, ulong value) =>
-        MakeAttributeCall(KvmRequests.SetDeviceAttr, group, attribute, &value);
+    /// <inheritdoc/>
+    public ulong GetAttribute(uint group, ulong attribute) => AttributeCall.Get(_fd, group, attribute, Index);
+
+    /// <inheritdoc/>
+    public void SetAttribute(uint group, ulong attribute, ulong value) => AttributeCall.Set(_fd, group, attribute, value, Index);
+
+    /// <inheritdoc/>
+    public bool TryGetSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events)
+    {
+        // A first KVM_RUN settles what CPUID may hold, and one with an unfinished exit would finish it.
+        if (!_wasInterrupted)
+            return false;
+        var page = RunPage();
+        page->kvm_valid_regs = SyncRegsCall.All;
+        page->immediate_exit = 1;
+        var result = Libc.ioctl(_fd, KvmRequests.Run.Code, (nuint)0);
+        var errno = result < 0 ? Marshal.GetLastPInvokeError() : 0;
+        page->kvm_valid_regs = 0;
+        page->immediate_exit = 0;
+        if (errno != Errno.EINTR)
+            KvmError.Throw(KvmRequests.Run.Name, errno, Index);
+        SyncRegsCall.Read(new ReadOnlySpan<byte>(page, sizeof(kvm_run)), regs, sregs, events);
+        return true;
+    }
 
     /// <inheritdoc/>
     public void BindToCurrentThread() => _kicks.Bind();
@@ -157,6 +174,7 @@ public sealed unsafe class VcpuHandle : IVcpu
     public VcpuExit Run()
     {
         var result = Libc.ioctl(_fd, KvmRequests.Run.Code, (nuint)0);
+        _wasInterrupted = result < 0;
         if (result >= 0)
             return VcpuExitDecoder.Decode(ref *RunPage(), _run.LengthBytes);
         // EAGAIN: a vCPU that waited for its INIT or SIPI was woken; the next entry goes on from there, as after EINTR.
@@ -207,11 +225,5 @@ public sealed unsafe class VcpuHandle : IVcpu
             result = Ioctl.TryPointer(_fd, request, pointer);
         GC.KeepAlive(batch);
         return result < 0 ? -result : 0;
-    }
-
-    private void MakeAttributeCall(in KvmRequest request, uint group, ulong attribute, ulong* value)
-    {
-        var argument = new kvm_device_attr { group = group, attr = attribute, addr = (ulong)value };
-        Ioctl.Struct(_fd, request, ref argument, Index);
     }
 }

@@ -14,6 +14,7 @@ internal sealed class SimulatedCapabilities(SimulatedKvmOptions options)
     private const int X2ApicFlags = 15;
     private const int ClockFlags = 14; // TSC_STABLE, REALTIME, HOST_TSC: what KVM_GET_CLOCK may return.
     private const int ManualProtectFlags = 3;
+    private const int AllSyncRegs = 7; // KVM_SYNC_X86_VALID_FIELDS
     private const int PhysicalAddressBits = 48;
 
     public int ValueOf(uint capability) =>
@@ -46,6 +47,8 @@ internal sealed class SimulatedCapabilities(SimulatedKvmOptions options)
         KvmCapability.SplitIrqchip => options.SplitIrqchip ? 1 : 0,
         KvmCapability.Sregs2 => options.Sregs2 ? 1 : 0,
         KvmCapability.Xsave2 => options.Xsave2Bytes,
+        KvmCapability.SyncRegs => options.SyncRegs ? AllSyncRegs : 0,
+        KvmCapability.VcpuAttributes => options.TscOffset ? 1 : 0,
         _ => 0,
     };
 

@@ -40,6 +40,15 @@ public sealed record SimulatedKvmOptions
     /// <summary>KVM_CAP_SREGS2.</summary>
     public bool Sregs2 { get; init; } = true;
 
+    /// <summary>KVM_CAP_SYNC_REGS of x86.</summary>
+    public bool SyncRegs { get; init; } = true;
+
+    /// <summary>KVM_VCPU_TSC_OFFSET of x86 (Linux 5.16): what a vCPU's TSC is before the host's.</summary>
+    public bool TscOffset { get; init; } = true;
+
+    /// <summary>What the host's TSC counted when a VM was made: hosts differ in it.</summary>
+    public ulong HostTscAtStart { get; init; } = 1_000_000_000;
+
     /// <summary>KVM_CAP_XSAVE2: bytes of the XSAVE area, at least 4096; 0 for a kernel without it.</summary>
     public int Xsave2Bytes { get; init; } = 4096;
 

@@ -112,6 +112,7 @@ public abstract partial class SimulatedVcpu
         ThrowIfDisposed();
         Check(KvmRequests.Run, BeforeRun());
         Vm.HasRun = true;
+        _wasInterrupted = false;
         if (_pending.IsThere)
         {
             var access = _pending;
@@ -213,6 +214,7 @@ public abstract partial class SimulatedVcpu
     private VcpuExit Interrupted()
     {
         Interlocked.Exchange(ref _kick, 0);
+        _wasInterrupted = true;
         return new VcpuExit { Reason = VcpuExitReason.Interrupted };
     }
 

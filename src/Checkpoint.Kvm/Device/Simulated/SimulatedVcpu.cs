@@ -7,6 +7,7 @@ namespace Checkpoint.Kvm.Device.Simulated;
 public abstract partial class SimulatedVcpu : IVcpu
 {
     private bool _isDisposed;
+    private bool _wasInterrupted;
 
     private protected SimulatedVcpu(SimulatedVm vm, uint id, int index)
     {
@@ -131,6 +132,37 @@ public abstract partial class SimulatedVcpu : IVcpu
     }
 
     /// <inheritdoc/>
+    public bool HasAttribute(uint group, ulong attribute)
+    {
+        ThrowIfDisposed();
+        ulong value = 0;
+        return MoveAttribute(group, attribute, ref value, isWrite: false) == 0;
+    }
+
+    /// <inheritdoc/>
+    public ulong GetAttribute(uint group, ulong attribute)
+    {
+        ThrowIfDisposed();
+        ulong value = 0;
+        Check(KvmRequests.GetDeviceAttr, MoveAttribute(group, attribute, ref value, isWrite: false));
+        return value;
+    }
+
+    /// <inheritdoc/>
+    public void SetAttribute(uint group, ulong attribute, ulong value)
+    {
+        ThrowIfDisposed();
+        Check(KvmRequests.SetDeviceAttr, MoveAttribute(group, attribute, ref value, isWrite: true));
+    }
+
+    /// <inheritdoc/>
+    public bool TryGetSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events)
+    {
+        ThrowIfDisposed();
+        return _wasInterrupted && ReadSyncRegs(regs, sregs, events);
+    }
+
+    /// <inheritdoc/>
     public void Dispose()
     {
         Unbind();
@@ -204,6 +236,12 @@ public abstract partial class SimulatedVcpu : IVcpu
 
     /// <summary>The error number of a list that comes too early.</summary>
     private protected virtual int BeforeList() => 0;
+
+    /// <summary>KVM_GET_DEVICE_ATTR and KVM_SET_DEVICE_ATTR on the vCPU.</summary>
+    private protected virtual int MoveAttribute(uint group, ulong attribute, ref ulong value, bool isWrite) => Errno.ENXIO;
+
+    /// <summary>What struct kvm_run carries after a KVM_RUN that did not enter the guest; false without KVM_CAP_SYNC_REGS.</summary>
+    private protected virtual bool ReadSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events) => false;
 
     private protected abstract int ReadStruct(in KvmRequest request, Span<byte> argument);
 

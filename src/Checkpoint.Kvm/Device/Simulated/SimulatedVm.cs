@@ -61,6 +61,9 @@ public sealed class SimulatedVm : IVm
         }
     }
 
+    /// <summary>What the host's TSC counts now (x86).</summary>
+    internal ulong HostTsc => Kvm.Options.HostTscAtStart + (ulong)(((UInt128)NowNs * Kvm.Options.TscKhz) / 1_000_000);
+
     internal bool HasVcpus => _vcpus.Count > 0;
 
     /// <inheritdoc/>

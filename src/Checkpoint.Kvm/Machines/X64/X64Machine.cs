@@ -21,6 +21,7 @@ public sealed class X64Machine : Machine
 
     private readonly IVm _vm;
     private readonly X64VmState _vmState;
+    private readonly ImmutableArray<X64VcpuState> _states;
 
     private X64Machine(IKvm kvm, IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, MachineDescription description, RegisterBatching? batching)
     {
@@ -29,7 +30,8 @@ public sealed class X64Machine : Machine
         Description = description;
         _vmState = new X64VmState(vm, description.InterruptChip);
         var plan = X64StatePlan.Probe(kvm, vcpus[0], description.InterruptChip, batching);
-        Vcpus = [.. vcpus.Select(vcpu => new X64VcpuState(vcpu, plan))];
+        _states = [.. vcpus.Select(vcpu => new X64VcpuState(vcpu, plan))];
+        Vcpus = ImmutableArray<VcpuState>.CastUp(_states);
     }
 
     /// <inheritdoc/>
@@ -147,10 +149,12 @@ public sealed class X64Machine : Machine
         var comparison = new StateComparison(policy ?? RegisterPolicy.Strict);
         var refusals = new List<RegisterRefusal>();
 
-        // The vCPUs first: the LAPICs must be in place before the IOAPIC sends what it holds pending.
+        // The clock first: the vCPUs' TSC offsets follow from it. Then the vCPUs: the LAPICs must be in place before the IOAPIC
+        // sends what it holds pending.
+        var clocks = _vmState.RestoreClock(document.Vm, clock, takenAt, now, refusals);
         for (var i = 0; i < Vcpus.Length; i++)
-            refusals.AddRange(Vcpus[i].Restore(document.Vcpus[i]));
-        _vmState.Restore(document.Vm, clock, takenAt, now, refusals);
+            refusals.AddRange(_states[i].Restore(document.Vcpus[i], clocks));
+        _vmState.Restore(document.Vm, refusals);
 
         for (var i = 0; i < Vcpus.Length; i++)
         {

@@ -18,6 +18,11 @@ internal readonly record struct X64Group(ulong Id, KvmRequest Get, KvmRequest Se
 /// </summary>
 internal sealed class X64StatePlan
 {
+    // KVM_VCPU_TSC_CTRL and KVM_VCPU_TSC_OFFSET of KVM_GET_DEVICE_ATTR.
+    private const uint TscControl = 0;
+    private const ulong TscOffset = 0;
+    private const int AllSyncRegs = 7; // KVM_SYNC_X86_VALID_FIELDS
+
     private X64StatePlan(ImmutableArray<X64Group> groups, ImmutableArray<ulong> msrs, RegisterBatching batching)
     {
         Groups = groups;
@@ -33,6 +38,21 @@ internal sealed class X64StatePlan
 
     /// <summary>How the MSRs travel.</summary>
     public RegisterBatching Batching { get; }
+
+    /// <summary>Whether REGS, SREGS and VCPU_EVENTS come with a KVM_RUN (KVM_CAP_SYNC_REGS).</summary>
+    public bool HasSyncRegs { get; private init; }
+
+    /// <summary>Whether a vCPU's TSC offset can be read and set (KVM_VCPU_TSC_OFFSET, Linux 5.16).</summary>
+    public bool HasTscOffset { get; private init; }
+
+    /// <summary>The same, with every struct read by its own call.</summary>
+    public X64StatePlan WithoutSyncRegs() => new(Groups, Msrs, Batching) { HasTscOffset = HasTscOffset };
+
+    /// <summary>Reads a vCPU's TSC offset.</summary>
+    public static ulong GetTscOffset(IVcpu vcpu) => vcpu.GetAttribute(TscControl, TscOffset);
+
+    /// <summary>Sets a vCPU's TSC offset.</summary>
+    public static void SetTscOffset(IVcpu vcpu, ulong offset) => vcpu.SetAttribute(TscControl, TscOffset, offset);
 
     /// <summary>Finds out what a vCPU of this machine has.</summary>
     /// <param name="kvm">The kernel.</param>
@@ -77,7 +97,11 @@ internal sealed class X64StatePlan
         return new X64StatePlan(
             groups.ToImmutable(),
             [.. MsrsImage.Readable(vcpu, kvm.GetMsrIndexList())],
-            batching ?? RegisterBatchings.BestOf(vcpu, MachineArchitecture.X64));
+            batching ?? RegisterBatchings.BestOf(vcpu, MachineArchitecture.X64))
+        {
+            HasSyncRegs = (vcpu.CheckExtension(KvmCapability.SyncRegs) & AllSyncRegs) == AllSyncRegs,
+            HasTscOffset = vcpu.HasAttribute(TscControl, TscOffset),
+        };
     }
 
     private static X64Group Fixed(ulong id, KvmRequest get, KvmRequest set) => new(id, get, set, get.ArgumentSize);

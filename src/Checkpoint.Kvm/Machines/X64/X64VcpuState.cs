@@ -17,6 +17,9 @@ internal sealed class X64VcpuState : VcpuState
     private readonly byte[][] _groups;
     private readonly RegisterImage _msrs;
     private readonly byte[] _tscKhz = new byte[4];
+    private readonly byte[] _hostTscKhz;
+    private readonly X64SyncRegs? _syncRegs;
+    private ulong _tscOffset;
 
     public X64VcpuState(IVcpu vcpu, X64StatePlan plan)
         : base(vcpu)
@@ -24,24 +27,37 @@ internal sealed class X64VcpuState : VcpuState
         _plan = plan;
         _groups = [.. plan.Groups.Select(group => GC.AllocateArray<byte>(group.Size, pinned: true))];
         _msrs = RegisterImage.Create(plan.Batching, plan.Msrs);
+        _syncRegs = X64SyncRegs.Over(plan, _groups);
         ReadTscKhz();
+        _hostTscKhz = [.. _tscKhz];
     }
 
     /// <inheritdoc/>
     public override string Batching => RegisterBatchings.NameOf(_plan.Batching);
 
+    /// <summary>What of the last capture came with a KVM_RUN.</summary>
+    public X64Synced Synced { get; private set; }
+
     /// <inheritdoc/>
     public override void Capture()
     {
+        Synced = X64Synced.Nothing;
         for (var i = 0; i < _groups.Length; i++)
         {
+            if (X64SyncRegs.Holds(Synced, _plan.Groups[i].Id))
+                continue;
+
             // struct kvm_nested_state says how much room there is, and the call puts in its place how much it took.
             if (_plan.Groups[i].Id == StateIds.X64NestedState)
                 BinaryPrimitives.WriteInt32LittleEndian(_groups[i].AsSpan(NestedSizeOffset), _groups[i].Length);
             Vcpu.Get(_plan.Groups[i].Get, _groups[i]);
+            if (_plan.Groups[i].Id == StateIds.X64MpState && _syncRegs is not null)
+                Synced = _syncRegs.Capture(Vcpu);
         }
 
         _msrs.Read(Vcpu);
+        if (_plan.HasTscOffset)
+            _tscOffset = X64StatePlan.GetTscOffset(Vcpu);
     }
 
     /// <inheritdoc/>
@@ -54,6 +70,8 @@ internal sealed class X64VcpuState : VcpuState
             items.Add(new StateItem(_msrs.Ids[i], _msrs.ValueOf(i).ToArray()));
         if (Vcpu.CheckExtension(KvmCapability.GetTscKhz) > 0)
             items.Add(new StateItem(StateIds.X64TscKhz, _tscKhz.ToArray()));
+        if (_plan.HasTscOffset)
+            items.Add(new StateItem(StateIds.X64TscOffset, BitConverter.GetBytes(_tscOffset)));
         return StateList.Create(items);
     }
 
@@ -62,7 +80,12 @@ internal sealed class X64VcpuState : VcpuState
     /// CPUID is set when the vCPU is made: later changes fail with EINVAL, and it decides which of the values below are
     /// allowed.
     /// </remarks>
-    public override IReadOnlyList<RegisterRefusal> Restore(StateList state)
+    public override IReadOnlyList<RegisterRefusal> Restore(StateList state) => Restore(state, null);
+
+    /// <summary>As <see cref="Restore(StateList)"/>, with the TSC going on from where it and the clock were.</summary>
+    /// <param name="state">What to set.</param>
+    /// <param name="clocks">The clock and the host's TSC at the checkpoint and now; null leaves the TSC to its MSR.</param>
+    public IReadOnlyList<RegisterRefusal> Restore(StateList state, (X64ClockReading Saved, X64ClockReading Now)? clocks)
     {
         var refusals = new List<RegisterRefusal>();
 
@@ -84,7 +107,8 @@ internal sealed class X64VcpuState : VcpuState
         RestoreGroup(StateIds.X64Lapic, state, refusals);
 
         // TSC before the deadline that is measured on it, the deadline last of all: set too early it is dropped silently.
-        RestoreMsrs(state, refusals);
+        var hasTsc = clocks is { } pair && RestoreTscOffset(state, pair.Saved, pair.Now, refusals);
+        RestoreMsrs(state, withTsc: !hasTsc, refusals);
 
         // After SREGS and the MSRs, which switch virtualization on for the guest (as the kernel's selftests do).
         RestoreGroup(StateIds.X64NestedState, state, refusals);
@@ -115,6 +139,25 @@ internal sealed class X64VcpuState : VcpuState
             ReadTscKhz();
     }
 
+    // Only between equal frequencies: with others the kernel scales the host's TSC by what it keeps to itself.
+    private bool RestoreTscOffset(StateList state, X64ClockReading saved, X64ClockReading now, List<RegisterRefusal> refusals)
+    {
+        if (!_plan.HasTscOffset || !state.TryGet(StateIds.X64TscOffset, out var wanted) || wanted.Length != sizeof(ulong)
+            || !state.TryGet(StateIds.X64TscKhz, out var khz) || !khz.Span.SequenceEqual(_hostTscKhz))
+        {
+            return false;
+        }
+
+        var offset = now.OffsetAfter(
+            BinaryPrimitives.ReadUInt64LittleEndian(wanted.Span), saved, BinaryPrimitives.ReadUInt32LittleEndian(khz.Span));
+        var errno = Attempt(() => X64StatePlan.SetTscOffset(Vcpu, offset));
+        if (errno != 0)
+            refusals.Add(new RegisterRefusal(Vcpu.Index, "TSC_OFFSET", StateIds.X64TscOffset, wanted, default, errno));
+
+        // Software backends of KVM take an offset and keep none: the guest sees the host's TSC.
+        return errno == 0 && X64StatePlan.GetTscOffset(Vcpu) == offset;
+    }
+
     private void RestoreGroup(ulong id, StateList state, List<RegisterRefusal> refusals)
     {
         if (!state.TryGet(id, out var wanted))
@@ -131,10 +174,10 @@ internal sealed class X64VcpuState : VcpuState
             refusals.Add(new RegisterRefusal(Vcpu.Index, X64Fields.NameOf(id), id, wanted, default, errno));
     }
 
-    private void RestoreMsrs(StateList state, List<RegisterRefusal> refusals)
+    private void RestoreMsrs(StateList state, bool withTsc, List<RegisterRefusal> refusals)
     {
         var ordered = state
-            .Where(item => (item.Id & StateIds.X64MsrMask) == StateIds.X64MsrBase && item.Value.Length == sizeof(ulong))
+            .Where(item => (withTsc || item.Id != Tsc) && (item.Id & StateIds.X64MsrMask) == StateIds.X64MsrBase && item.Value.Length == sizeof(ulong))
             .OrderBy(item => item.Id switch { Tsc => 0, TscDeadline => 2, _ => 1 })
             .ToList();
         var image = RegisterImage.Create(_plan.Batching, ordered.Select(item => item.Id));

@@ -60,22 +60,43 @@ internal sealed class X64VmState
     public StateList ToStateList() =>
         StateList.Create(_groups.Select(each => new StateItem(each.Group.Id, each.Buffer.ToArray())));
 
-    /// <summary>Sets all; goes on past what is refused.</summary>
-    public void Restore(StateList state, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, List<RegisterRefusal> refusals)
+    /// <summary>Sets the clock, before the vCPUs, whose TSC offsets follow from it.</summary>
+    /// <returns>The clock and the host's TSC at the checkpoint and now; null where either kernel gave no TSC with its clock.</returns>
+    public (X64ClockReading Saved, X64ClockReading Now)? RestoreClock(
+        StateList state, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, List<RegisterRefusal> refusals)
     {
         foreach (var (group, buffer) in _groups)
         {
-            if (!state.TryGet(group.Id, out var wanted) || wanted.Length != buffer.Length)
-                continue; // The comparison names it.
-            var value = group.Id == StateIds.X64Clock ? ClockFor(wanted.Span, clock, takenAt, now) : wanted.ToArray();
-            try
-            {
-                _vm.Set(group.Set, value);
-            }
-            catch (KvmException refused)
-            {
-                refusals.Add(new RegisterRefusal(null, X64Fields.NameOf(group.Id), group.Id, wanted, default, refused.Errno));
-            }
+            if (group.Id != StateIds.X64Clock || !state.TryGet(group.Id, out var wanted) || wanted.Length != buffer.Length)
+                continue;
+            Set(group, ClockFor(wanted.Span, clock, takenAt, now), wanted, refusals);
+            _vm.Get(group.Get, buffer);
+            return (X64ClockReading.From(wanted.Span), X64ClockReading.From(buffer)) is ({ } then, { } here) ? (then, here) : null;
+        }
+
+        return null;
+    }
+
+    /// <summary>Sets all but the clock; goes on past what is refused.</summary>
+    public void Restore(StateList state, List<RegisterRefusal> refusals)
+    {
+        foreach (var (group, buffer) in _groups)
+        {
+            // What is missing or has another size, the comparison names.
+            if (group.Id != StateIds.X64Clock && state.TryGet(group.Id, out var wanted) && wanted.Length == buffer.Length)
+                Set(group, wanted.Span, wanted, refusals);
+        }
+    }
+
+    private void Set(in X64Group group, ReadOnlySpan<byte> value, ReadOnlyMemory<byte> wanted, List<RegisterRefusal> refusals)
+    {
+        try
+        {
+            _vm.Set(group.Set, value);
+        }
+        catch (KvmException refused)
+        {
+            refusals.Add(new RegisterRefusal(null, X64Fields.NameOf(group.Id), group.Id, wanted, default, refused.Errno));
         }
     }
 

@@ -85,6 +85,14 @@ internal sealed class FakeArm64Vcpu(FakeArm64Kvm kvm, int index) : IVcpu
 
     public int GetManyRegs(RegisterBatch batch) => Many(batch, i => GetOneReg(batch.Ids[i], batch.ValueOf(i)));
 
+    public bool HasAttribute(uint group, ulong attribute) => false;
+
+    public ulong GetAttribute(uint group, ulong attribute) => throw new NotSupportedException();
+
+    public void SetAttribute(uint group, ulong attribute, ulong value) => throw new NotSupportedException();
+
+    public bool TryGetSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events) => false;
+
     public int SetManyRegs(RegisterBatch batch) => Many(batch, i => SetOneReg(batch.Ids[i], batch.ValueOf(i)));
 
     public void BindToCurrentThread()

@@ -76,6 +76,19 @@ public sealed partial class SimulatedX64Vcpu
         return isOn ? 0 : -Errno.EINVAL;
     }
 
+    // KVM_VCPU_TSC_CTRL, KVM_VCPU_TSC_OFFSET: what the guest's TSC is before the host's, as it is at the guest's frequency.
+    private protected override int MoveAttribute(uint group, ulong attribute, ref ulong value, bool isWrite)
+    {
+        if (!Options.TscOffset || group != 0 || attribute != 0)
+            return Errno.ENXIO;
+        var host = (ulong)(((UInt128)Vm.HostTsc * _tscKhz) / Options.TscKhz);
+        if (isWrite)
+            (_tscOffset, _tscFromNs) = (host + value, Vm.NowNs);
+        else
+            value = Tsc - host;
+        return 0;
+    }
+
     private long SetTscKhz(uint khz)
     {
         var now = Tsc;

@@ -105,6 +105,17 @@ public sealed partial class SimulatedX64Vcpu
         return 0;
     }
 
+    private protected override bool ReadSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events)
+    {
+        if (!Options.SyncRegs)
+            return false;
+        GetRegs(MemoryMarshal.Cast<byte, ulong>(regs));
+        GetSregs(sregs);
+        var pending = _events.Get(Vm);
+        MemoryMarshal.Write(events, pending);
+        return true;
+    }
+
     private int GetRegs(Span<ulong> regs)
     {
         for (var i = 0; i < PlacesInStruct.Length; i++)

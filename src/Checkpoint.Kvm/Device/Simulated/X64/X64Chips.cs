@@ -13,6 +13,7 @@ internal sealed class X64Chips(SimulatedVm vm)
     private const int PitChannelBytes = 24;
     private const int PitLoadTimeOffset = 16;
     private const uint KnownClockFlags = 14; // KVM_CLOCK_TSC_STABLE, KVM_CLOCK_REALTIME, KVM_CLOCK_HOST_TSC
+    private const uint ClockReadFlags = 10; // KVM_CLOCK_TSC_STABLE, KVM_CLOCK_HOST_TSC
     private const uint RouteToChip = 1; // KVM_IRQ_ROUTING_IRQCHIP
     private const uint RouteToMsi = 2; // KVM_IRQ_ROUTING_MSI
     private const ulong MostReservedPins = SimulatedCapabilities.Routes;
@@ -94,6 +95,8 @@ internal sealed class X64Chips(SimulatedVm vm)
         {
             argument.Clear();
             BinaryPrimitives.WriteUInt64LittleEndian(argument, vm.NowNs + _clockOffset);
+            BinaryPrimitives.WriteUInt32LittleEndian(argument[8..], ClockReadFlags);
+            BinaryPrimitives.WriteUInt64LittleEndian(argument[24..], vm.HostTsc);
             return 0;
         }
 
