@@ -1,8 +1,8 @@
 namespace Checkpoint.Kvm.Guests;
 
 /// <summary>
-/// The registers a vCPU starts with: long mode at CPL 3, so that nothing but port IO leaves the guest. GDT and IDT
-/// have limit 0; everything not named here stays as KVM made it.
+/// The registers a vCPU starts with: long mode at CPL 3, so that nothing but port IO leaves the guest. GDT and IDT have
+/// limit 0 unless said otherwise; everything not named here stays as KVM made it.
 /// </summary>
 public sealed record GuestEntry
 {
@@ -21,21 +21,31 @@ public sealed record GuestEntry
     /// <summary>Whether AVX state is on: CR4.OSXSAVE and XCR0 = 7.</summary>
     public required bool Avx { get; init; }
 
+    /// <summary>Whether AVX-512 state is on too: XCR0 = 0xe7.</summary>
+    public bool Avx512 { get; init; }
+
+    /// <summary>Whether the local APIC is in x2APIC mode.</summary>
+    public bool X2Apic { get; init; }
+
     public ulong Cr0 { get; } = ProtectedPaged;
 
     public ulong Cr4 => PhysicalAddressExtension | FxsaveAndSimdExceptions | (Avx ? Xsave : 0);
 
     public ulong Efer { get; } = LongMode;
 
-    /// <summary>x87, SSE and, if on, AVX. When it is 1 it is the value after reset and KVM_SET_XCRS is not needed.</summary>
-    public ulong Xcr0 => Avx ? 7UL : 1UL;
+    /// <summary>x87, SSE and, if on, AVX and the three parts of AVX-512. When it is 1 it is the value after reset and KVM_SET_XCRS is not needed.</summary>
+    public ulong Xcr0 => Avx512 ? 0xe7UL : Avx ? 7UL : 1UL;
 
     public GuestSegment Cs { get; } = GuestSegment.UserCode;
 
     /// <summary>For SS, DS, ES, FS and GS alike.</summary>
     public GuestSegment Data { get; } = GuestSegment.UserData;
 
-    public GuestSegment Tr { get; } = GuestSegment.Task;
+    public GuestSegment Tr { get; init; } = GuestSegment.Task;
+
+    public GuestTable Gdt { get; init; }
+
+    public GuestTable Idt { get; init; }
 
     public GuestSegment Ldt { get; } = GuestSegment.NoLocalTable;
 }

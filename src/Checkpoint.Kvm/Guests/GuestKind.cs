@@ -8,4 +8,7 @@ public enum GuestKind
 
     /// <summary>The vCPUs pass tokens to each other through shared memory.</summary>
     Ledger,
+
+    /// <summary>Every vCPU counts under a timer of its local APIC and a hardware breakpoint, in vectors of every width; on arm64 under its virtual timer and a GICv3.</summary>
+    Timer,
 }

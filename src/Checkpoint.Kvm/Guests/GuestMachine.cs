@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Machines.Arm64;
@@ -14,6 +13,8 @@ public sealed class GuestMachine : IExitHandler, IDisposable
 {
     /// <summary>The name under which the guest's device belongs to a checkpoint.</summary>
     public const string DeviceName = "guest";
+
+    private const uint Avx2 = 1u << 5; // CPUID leaf 7, EBX
 
     private readonly SequenceDevice _device;
 
@@ -33,18 +34,15 @@ public sealed class GuestMachine : IExitHandler, IDisposable
     /// <summary>Builds a machine and puts a guest into it.</summary>
     /// <param name="kvm">Where to build it.</param>
     /// <param name="kind">Which guest.</param>
-    /// <param name="options">Its shape and architecture; <see cref="GuestOptions.UseYmm"/> is decided by what the host supports.</param>
-    /// <param name="chip">Which interrupt controllers the kernel emulates; an arm64 machine has none.</param>
+    /// <param name="options">Its shape and architecture; what of the processor it uses is decided by what the host supports.</param>
+    /// <param name="chip">Which interrupt controllers the kernel emulates; an arm64 machine has a GICv3 or none.</param>
     /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
     public static GuestMachine Create(
         IKvm kvm, GuestKind kind, GuestOptions options, InterruptChip chip = InterruptChip.Full, RegisterBatching? batching = null)
     {
-        var isX64 = options.Architecture == MachineArchitecture.X64;
-        var program = GuestProgram.Create(kind, options with { UseYmm = isX64 && SupportsAvx2(kvm.GetSupportedCpuid().Span) });
-        var machine = MachineBuilder.Create(
-            kvm,
-            isX64 ? X64Machine.Describe(kvm, options.Vcpus, options.MemoryBytes, chip) : Arm64Machine.Describe(kvm, options.Vcpus, options.MemoryBytes),
-            batching);
+        var (suited, description) = Suit(kvm, kind, options, chip);
+        var program = GuestProgram.Create(kind, suited, description.Vcpus[0].Features);
+        var machine = MachineBuilder.Create(kvm, description, batching);
         try
         {
             program.Load((address, bytes) => machine.Memory.Write(address, bytes.Span));
@@ -66,7 +64,7 @@ public sealed class GuestMachine : IExitHandler, IDisposable
     public static GuestMachine Restore(Machine machine, ReadOnlySpan<byte> state)
     {
         var (kind, options, device) = GuestState.Read(state);
-        var program = GuestProgram.Create(kind, options);
+        var program = GuestProgram.Create(kind, options, machine.Description.Vcpus[0].Features);
         var sequence = new SequenceDevice(options.Vcpus);
         sequence.RestoreState(device);
         return new GuestMachine(machine, program, sequence);
@@ -107,16 +105,20 @@ public sealed class GuestMachine : IExitHandler, IDisposable
     /// <inheritdoc/>
     public void Dispose() => Machine.Dispose();
 
-    // CPUID leaf 7, subleaf 0, EBX bit 5; in KVM's list the subleaf is at offset 4, EBX at 16.
-    private static bool SupportsAvx2(ReadOnlySpan<byte> cpuid)
+    private static (GuestOptions Options, MachineDescription Machine) Suit(IKvm kvm, GuestKind kind, GuestOptions options, InterruptChip chip)
     {
-        for (var offset = 0; offset < cpuid.Length; offset += X64Cpuid.EntrySize)
+        if (options.Architecture != MachineArchitecture.X64)
         {
-            var entry = cpuid.Slice(offset, X64Cpuid.EntrySize);
-            if (BinaryPrimitives.ReadUInt32LittleEndian(entry) == 7 && BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]) == 0)
-                return (BinaryPrimitives.ReadUInt32LittleEndian(entry[16..]) & (1 << 5)) != 0;
+            // The timer guest takes interrupts; the others run with a GIC and without.
+            var gic = kind == GuestKind.Timer || chip == InterruptChip.GicV3 ? Arm64TimerProgram.Gic : null;
+            return (options with { UseYmm = false }, Arm64Machine.Describe(kvm, options.Vcpus, options.MemoryBytes, gic: gic));
         }
 
-        return false;
+        if (kind == GuestKind.Timer && chip == InterruptChip.None)
+            throw new ArgumentException("The timer guest needs a local APIC in the kernel.", nameof(chip));
+        var suited = kind == GuestKind.Timer
+            ? TimerFeatures.Choose(kvm, options)
+            : options with { UseYmm = ((CpuidLeaf.Find(kvm.GetSupportedCpuid().Span, 7, 0)?.Ebx ?? 0) & Avx2) != 0 };
+        return (suited, TimerFeatures.Complete(X64Machine.Describe(kvm, options.Vcpus, options.MemoryBytes, chip), suited));
     }
 }

@@ -24,22 +24,34 @@ public sealed record GuestOptions
     public ulong Seed { get; init; }
 
     /// <summary>
-    /// Whether the counter carries n in all 256 bits of ymm15. It needs AVX2 in the guest's CPUID and XCR0 = 7; without
+    /// Whether the guest carries n in all 256 bits of ymm15. It needs AVX2 in the guest's CPUID and XCR0 = 7; without
     /// it, n is in xmm15 and SSE2 is enough. On arm64 it means nothing.
     /// </summary>
     public bool UseYmm { get; init; }
 
-    /// <summary>Steps between two reads of the sequence device, a power of two; null for the guest's own choice.</summary>
+    /// <summary>
+    /// Whether the timer guest carries n in zmm15, zmm31 and k1 and fills all other vectors and masks. It needs AVX512F and
+    /// AVX512BW and XCR0 = 0xe7, and goes with <see cref="UseYmm"/>.
+    /// </summary>
+    public bool UseZmm { get; init; }
+
+    /// <summary>Whether the odd vCPUs of the timer guest arm their timers by IA32_TSC_DEADLINE instead of a count.</summary>
+    public bool UseTscDeadline { get; init; }
+
+    /// <summary>
+    /// Steps between two reads of the sequence device, a power of two; null for the guest's own choice. The timer guest reads it
+    /// at every tick instead.
+    /// </summary>
     public ulong? ExitEverySteps { get; init; }
 
     /// <summary>
-    /// Steps of the counter between two page writes, a power of two not above <see cref="ExitEverySteps"/>; null for
+    /// Steps of the counter and of the timer guest between two page writes, a power of two not above <see cref="ExitEverySteps"/>; null for
     /// the guest's own choice.
     /// </summary>
     public ulong? WriteEverySteps { get; init; }
 
     /// <summary>
-    /// How many pages each vCPU of the counter writes in turn; null for 256, or fewer if memory has less room.
+    /// How many pages each vCPU of the counter or the timer guest writes in turn; null for 256, or fewer if memory has less room.
     /// </summary>
     public int? WorkingPages { get; init; }
 }

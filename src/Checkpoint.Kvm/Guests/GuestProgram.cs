@@ -10,8 +10,8 @@ namespace Checkpoint.Kvm.Guests;
 /// </summary>
 /// <remarks>
 /// Memory from guest physical address 0, mapped to itself: the first page is the architecture's, then the code, the page
-/// tables, one page for each vCPU, then the counter's working areas or the ledger's slots. Nothing else is written, by the
-/// host or the guest.
+/// tables, one page for each vCPU, then the counter's working areas or the ledger's slots; the timer guest has its descriptor tables
+/// and stacks between. Nothing else is written, by the host or the guest.
 /// </remarks>
 public abstract class GuestProgram
 {
@@ -58,18 +58,30 @@ public abstract class GuestProgram
     /// <summary>Memory that the guest uses ends here at the latest.</summary>
     internal abstract ulong HighestAddress { get; }
 
-    internal ulong FirstFreePage => OwnPages + ((ulong)Options.Vcpus * PageBytes);
+    internal virtual ulong FirstFreePage => OwnPages + ((ulong)Options.Vcpus * PageBytes);
 
     private protected abstract ReadOnlySpan<byte> Code { get; }
 
     /// <summary>Makes a guest for the architecture of its options.</summary>
     /// <exception cref="ArgumentOutOfRangeException">There is no such guest, or it can't have this shape.</exception>
-    public static GuestProgram Create(GuestKind kind, GuestOptions options) => (options.Architecture, kind) switch
+    public static GuestProgram Create(GuestKind kind, GuestOptions options) => Create(kind, options, default);
+
+    /// <summary>Makes a guest for the architecture of its options.</summary>
+    /// <param name="kind">Which guest.</param>
+    /// <param name="options">Its shape.</param>
+    /// <param name="cpuid">
+    /// What CPUID tells its vCPUs, in entries of 40 bytes. The timer guest with <see cref="GuestOptions.UseZmm"/> needs it: where an
+    /// XSAVE area has the registers of AVX-512 differs by processor.
+    /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">There is no such guest, or it can't have this shape.</exception>
+    public static GuestProgram Create(GuestKind kind, GuestOptions options, ReadOnlyMemory<byte> cpuid) => (options.Architecture, kind) switch
     {
         (MachineArchitecture.X64, GuestKind.Counter) => new CounterProgram(options),
         (MachineArchitecture.X64, GuestKind.Ledger) => new LedgerProgram(options),
+        (MachineArchitecture.X64, GuestKind.Timer) => new TimerProgram(options, XsaveLayout.Of(cpuid.Span)),
         (MachineArchitecture.Arm64, GuestKind.Counter) => new Arm64CounterProgram(options),
         (MachineArchitecture.Arm64, GuestKind.Ledger) => new Arm64LedgerProgram(options),
+        (MachineArchitecture.Arm64, GuestKind.Timer) => new Arm64TimerProgram(options),
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, $"There is no such guest for {options.Architecture}."),
     };
 

@@ -1,3 +1,5 @@
+using Checkpoint.Protocol.State;
+
 namespace Checkpoint.Kvm.Guests;
 
 /// <summary>What verification needs of one vCPU.</summary>
@@ -6,4 +8,8 @@ namespace Checkpoint.Kvm.Guests;
 /// The XSAVE area in the standard (non-compacted) format, as KVM_GET_XSAVE and KVM_GET_XSAVE2 give it, or the 512 bytes
 /// of FXSAVE. The ledger carries nothing there, so for it this may be empty.
 /// </param>
-public sealed record GuestRegisters(GeneralRegisters General, ReadOnlyMemory<byte> Xsave);
+public sealed record GuestRegisters(GeneralRegisters General, ReadOnlyMemory<byte> Xsave)
+{
+    /// <summary>All of the vCPU's state, for a guest that looks at more of it: only the timer guest does.</summary>
+    public StateList State { get; init; } = StateList.Empty;
+}

@@ -5,7 +5,7 @@ namespace Checkpoint.Kvm.Guests;
 
 /// <summary>
 /// What a checkpoint holds of a guest beside registers and memory: which one it is, and its device. Little endian: version,
-/// kind, vCPUs, ymm (u32 each), memory, seed, exit interval, write interval (u64 each, 0 for the guest's own choice), working
+/// kind, vCPUs, features (u32 each: ymm, zmm, TSC deadline from bit 0 on), memory, seed, exit interval, write interval (u64 each, 0 for the guest's own choice), working
 /// pages (u32, 0 for the guest's own choice), architecture (u32; version 1 ends before it and is x86-64), then the device's bytes.
 /// </summary>
 internal static class GuestState
@@ -13,6 +13,9 @@ internal static class GuestState
     private const uint Version = 2;
     private const uint VersionWithoutArchitecture = 1;
     private const int ArchitectureOffset = (4 * 4) + (4 * 8) + 4;
+    private const uint Ymm = 1 << 0;
+    private const uint Zmm = 1 << 1;
+    private const uint TscDeadline = 1 << 2;
     private const int HeaderBytes = ArchitectureOffset + 4;
 
     public static byte[] Write(GuestProgram program, ReadOnlySpan<byte> device)
@@ -22,7 +25,7 @@ internal static class GuestState
         BinaryPrimitives.WriteUInt32LittleEndian(state, Version);
         BinaryPrimitives.WriteUInt32LittleEndian(state.AsSpan(4), (uint)program.Kind);
         BinaryPrimitives.WriteUInt32LittleEndian(state.AsSpan(8), (uint)options.Vcpus);
-        BinaryPrimitives.WriteUInt32LittleEndian(state.AsSpan(12), options.UseYmm ? 1u : 0);
+        BinaryPrimitives.WriteUInt32LittleEndian(state.AsSpan(12), Features(options));
         BinaryPrimitives.WriteUInt64LittleEndian(state.AsSpan(16), options.MemoryBytes);
         BinaryPrimitives.WriteUInt64LittleEndian(state.AsSpan(24), options.Seed);
         BinaryPrimitives.WriteUInt64LittleEndian(state.AsSpan(32), options.ExitEverySteps ?? 0);
@@ -40,13 +43,16 @@ internal static class GuestState
         if (version is not (Version or VersionWithoutArchitecture) || state.Length < headerBytes)
             throw new InvalidDataException("The checkpoint's guest is of another version of this program.");
         var kind = (GuestKind)BinaryPrimitives.ReadUInt32LittleEndian(state[4..]);
+        var features = BinaryPrimitives.ReadUInt32LittleEndian(state[12..]);
         var options = new GuestOptions
         {
             Architecture = version == VersionWithoutArchitecture
                 ? MachineArchitecture.X64
                 : (MachineArchitecture)BinaryPrimitives.ReadUInt32LittleEndian(state[ArchitectureOffset..]),
             Vcpus = (int)BinaryPrimitives.ReadUInt32LittleEndian(state[8..]),
-            UseYmm = BinaryPrimitives.ReadUInt32LittleEndian(state[12..]) != 0,
+            UseYmm = (features & Ymm) != 0,
+            UseZmm = (features & Zmm) != 0,
+            UseTscDeadline = (features & TscDeadline) != 0,
             MemoryBytes = BinaryPrimitives.ReadUInt64LittleEndian(state[16..]),
             Seed = BinaryPrimitives.ReadUInt64LittleEndian(state[24..]),
             ExitEverySteps = Chosen(BinaryPrimitives.ReadUInt64LittleEndian(state[32..])),
@@ -55,6 +61,9 @@ internal static class GuestState
         };
         return (kind, options, state[headerBytes..].ToArray());
     }
+
+    private static uint Features(GuestOptions options) =>
+        (options.UseYmm ? Ymm : 0) | (options.UseZmm ? Zmm : 0) | (options.UseTscDeadline ? TscDeadline : 0);
 
     private static ulong? Chosen(ulong value) => value == 0 ? null : value;
 }

@@ -2,18 +2,24 @@ namespace Checkpoint.Kvm.Guests;
 
 /// <summary>What verification found at one moment.</summary>
 /// <param name="Steps">The completed steps of each vCPU.</param>
-/// <param name="TokenHops">The hops of each token of the ledger, by token number; empty for the counter.</param>
+/// <param name="TokenHops">The hops of each token of the ledger, by token number; empty for guests without tokens.</param>
 /// <param name="Failures">One sentence for each thing that is not as it must be: which vCPU, what, expected, found.</param>
 public sealed record GuestVerdict(
     IReadOnlyList<ulong> Steps,
     IReadOnlyList<ulong> TokenHops,
     IReadOnlyList<string> Failures)
 {
+    /// <summary>The ticks that each vCPU of the timer guest has counted; empty for the others.</summary>
+    public IReadOnlyList<ulong> Ticks { get; init; } = [];
+
     /// <summary>Whether registers, memory and device agree as of one moment.</summary>
     public bool Ok => Failures.Count == 0;
 
-    /// <summary>The hops of all tokens together; 0 for the counter.</summary>
+    /// <summary>The hops of all tokens together; 0 for guests without tokens.</summary>
     public ulong Hops => TokenHops.Aggregate(0UL, (sum, hops) => sum + hops);
+
+    /// <summary>The ticks of all vCPUs together; 0 for guests without timers.</summary>
+    public ulong AllTicks => Ticks.Aggregate(0UL, (sum, ticks) => sum + ticks);
 
     /// <summary>
     /// Takes this for a later moment of the guest seen in <paramref name="checkpoint"/> and says why it cannot be one:
@@ -23,7 +29,7 @@ public sealed record GuestVerdict(
     public IReadOnlyList<string> FailuresSince(GuestVerdict checkpoint)
     {
         List<string> failures = [.. checkpoint.Failures.Select(f => "at the checkpoint: " + f), .. Failures];
-        if (Steps.Count != checkpoint.Steps.Count || TokenHops.Count != checkpoint.TokenHops.Count)
+        if (Steps.Count != checkpoint.Steps.Count || TokenHops.Count != checkpoint.TokenHops.Count || Ticks.Count != checkpoint.Ticks.Count)
         {
             failures.Add("the two moments are of different guests");
             return failures;
@@ -34,6 +40,15 @@ public sealed record GuestVerdict(
             if (Steps[vcpu] <= checkpoint.Steps[vcpu])
             {
                 failures.Add($"vCPU {vcpu}: steps expected above {checkpoint.Steps[vcpu]}, found {Steps[vcpu]}");
+            }
+        }
+
+        for (var vcpu = 0; vcpu < Ticks.Count; vcpu++)
+        {
+            // A tick arms the next one, so no tick at all means that the timer which was armed has been lost.
+            if (Ticks[vcpu] <= checkpoint.Ticks[vcpu])
+            {
+                failures.Add($"vCPU {vcpu}: ticks expected above {checkpoint.Ticks[vcpu]}, found {Ticks[vcpu]}");
             }
         }
 

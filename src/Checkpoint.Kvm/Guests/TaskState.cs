@@ -1,3 +1,5 @@
+using System.Buffers.Binary;
+
 namespace Checkpoint.Kvm.Guests;
 
 /// <summary>
@@ -11,13 +13,21 @@ internal static class TaskState
     /// <summary>Long enough for the bits of both ports and the byte behind them, which the processor reads too.</summary>
     public const int Bytes = 0x200;
 
+    private const int HandlersStack = 0x04;
     private const int BitmapPointer = 0x66;
     private const byte Bitmap = 0x68;
 
-    public static void Load(Action<ulong, ReadOnlyMemory<byte>> write)
+    public static void Load(Action<ulong, ReadOnlyMemory<byte>> write) => Load(write, Address, 0);
+
+    /// <summary>Writes a segment for one vCPU.</summary>
+    /// <param name="write">Writes memory.</param>
+    /// <param name="address">Where it lies.</param>
+    /// <param name="stackTop">RSP0: where the stack of handlers at CPL 0 begins; 0 for a guest without handlers.</param>
+    public static void Load(Action<ulong, ReadOnlyMemory<byte>> write, ulong address, ulong stackTop)
     {
         var segment = new byte[Bytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(segment.AsSpan(HandlersStack), stackTop);
         segment[BitmapPointer] = Bitmap;
-        write(Address, segment);
+        write(address, segment);
     }
 }

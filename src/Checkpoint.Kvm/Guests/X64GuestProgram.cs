@@ -11,8 +11,10 @@ public abstract class X64GuestProgram : GuestProgram
 {
     private protected const ulong InitialRflags = 0x2; // No interrupts; IN and OUT are allowed by the task state segment.
 
-    private const ulong ArithmeticFlags = 0x8d5;
-    private const ulong ResumeFlag = 0x1_0000;
+    private protected const ulong ArithmeticFlags = 0x8d5;
+    private protected const ulong ResumeFlag = 0x1_0000;
+
+    private const ulong X2ApicEnabled = 1UL << 10; // IA32_APIC_BASE.EXTD
     private const uint Runnable = 0; // KVM_MP_STATE_RUNNABLE
 
     private readonly PageTables _tables;
@@ -35,7 +37,7 @@ public abstract class X64GuestProgram : GuestProgram
     public GuestEntry Entry(int vcpu)
     {
         RequireVcpu(vcpu);
-        return new GuestEntry { General = EntryRegisters(vcpu), Cr3 = _tables.Start, Avx = NeedsAvx };
+        return Complete(new GuestEntry { General = EntryRegisters(vcpu), Cr3 = _tables.Start, Avx = NeedsAvx }, vcpu);
     }
 
     /// <inheritdoc/>
@@ -69,8 +71,10 @@ public abstract class X64GuestProgram : GuestProgram
         special.ss = special.ds = special.es = special.fs = special.gs = Segment(entry.Data);
         special.tr = Segment(entry.Tr);
         special.ldt = Segment(entry.Ldt);
-        special.gdt.limit = 0;
-        special.idt.limit = 0;
+        special.gdt = Table(entry.Gdt);
+        special.idt = Table(entry.Idt);
+        if (entry.X2Apic)
+            special.apic_base |= X2ApicEnabled;
         vcpu.Set(KvmRequests.SetSregs, Bytes(ref special));
 
         if (entry.Avx)
@@ -87,11 +91,16 @@ public abstract class X64GuestProgram : GuestProgram
 
     private protected override void LoadSystem(Action<ulong, ReadOnlyMemory<byte>> write)
     {
-        TaskState.Load(write);
+        LoadTaskStates(write);
         _tables.Load(write);
     }
 
+    private protected virtual void LoadTaskStates(Action<ulong, ReadOnlyMemory<byte>> write) => TaskState.Load(write);
+
     private protected abstract GeneralRegisters EntryRegisters(int vcpu);
+
+    /// <summary>Adds what a guest starts with beyond what all of them do.</summary>
+    private protected virtual GuestEntry Complete(GuestEntry entry, int vcpu) => entry;
 
     private protected abstract GuestVerdict VerifyAll(
         ReadGuestMemory read, IReadOnlyList<GuestRegisters> vcpus, SequenceDevice device);
@@ -122,7 +131,10 @@ public abstract class X64GuestProgram : GuestProgram
                 R8 = r[8], R9 = r[9], R10 = r[10], R11 = r[11], R12 = r[12], R13 = r[13], R14 = r[14], R15 = r[15],
                 Rip = r[16], Rflags = r[17],
             },
-            xsave);
+            xsave)
+        {
+            State = state,
+        };
     }
 
     private static void SetXcr0(IVcpu vcpu, ulong value)
@@ -148,6 +160,8 @@ public abstract class X64GuestProgram : GuestProgram
         unusable = segment.Unusable,
     };
 
-    private static Span<byte> Bytes<T>(ref T value)
+    private static kvm_dtable Table(GuestTable table) => new() { @base = table.Address, limit = table.Limit };
+
+    private protected static Span<byte> Bytes<T>(ref T value)
         where T : unmanaged => MemoryMarshal.AsBytes(MemoryMarshal.CreateSpan(ref value, 1));
 }

@@ -6,7 +6,7 @@ namespace Checkpoint.Kvm.Guests;
 /// Reads x87 and vector registers out of an XSAVE area in the standard format (Intel SDM volume 1, chapter 13), or out
 /// of the 512 bytes of FXSAVE with which it begins.
 /// </summary>
-internal readonly ref struct XsaveView(ReadOnlySpan<byte> area)
+internal readonly ref struct XsaveView(ReadOnlySpan<byte> area, XsaveLayout layout = default)
 {
     private const int LegacyBytes = 512;
     private const int PresentComponents = 512;
@@ -15,13 +15,21 @@ internal readonly ref struct XsaveView(ReadOnlySpan<byte> area)
     private const int X87Component = 0;
     private const int SseComponent = 1;
     private const int AvxComponent = 2;
+    private const int MasksComponent = 5;
+    private const int UpperHalvesComponent = 6;
+    private const int UpperRegistersComponent = 7;
+    private const int FirstUpperRegister = 16;
     private const int Bias = 16383;
 
     private readonly ReadOnlySpan<byte> _area = area;
+    private readonly XsaveLayout _layout = layout;
 
     public bool HasLegacyRegisters => _area.Length >= LegacyBytes;
 
     public bool HasHighHalves => _area.Length >= HighHalves + HighHalvesBytes;
+
+    /// <summary>Whether there is room for the registers of AVX-512 at the places that the layout gives.</summary>
+    public bool HasAvx512 => _layout.IsKnown && _area.Length >= _layout.End;
 
     /// <summary>The value of st(i) if it is a whole number of 64 bits; null if it is empty or anything else.</summary>
     public ulong? WholeNumberInSt(int i)
@@ -53,18 +61,24 @@ internal readonly ref struct XsaveView(ReadOnlySpan<byte> area)
         return whole ? mantissa >> fractionBits : null;
     }
 
-    /// <summary>Lane 0 or 1 of an xmm register; lanes 2 and 3 are the high half of the ymm register.</summary>
+    /// <summary>64 bits of a vector register: lanes 0 and 1 are xmm, 2 and 3 the high half of ymm, 4 to 7 the high half of zmm.</summary>
     public ulong Lane(int register, int lane)
     {
-        var high = lane >= 2;
-        if (!Present(high ? AvxComponent : SseComponent))
+        var (component, start) = (register, lane) switch
         {
-            return 0; // The initial state, whatever the bytes are.
-        }
-
-        var start = high ? HighHalves + (16 * register) : 160 + (16 * register);
-        return BinaryPrimitives.ReadUInt64LittleEndian(_area[(start + (8 * (lane & 1)))..]);
+            ( >= FirstUpperRegister, _) => (UpperRegistersComponent, _layout.UpperRegistersOffset + (64 * (register - FirstUpperRegister)) + (8 * lane)),
+            (_, >= 4) => (UpperHalvesComponent, _layout.UpperHalvesOffset + (32 * register) + (8 * (lane - 4))),
+            (_, >= 2) => (AvxComponent, HighHalves + (16 * register) + (8 * (lane - 2))),
+            _ => (SseComponent, 160 + (16 * register) + (8 * lane)),
+        };
+        return Word(component, start);
     }
+
+    /// <summary>The mask register k0 to k7.</summary>
+    public ulong Mask(int register) => Word(MasksComponent, _layout.MasksOffset + (8 * register));
+
+    // The initial state of a vector or a mask is zero, whatever the bytes are.
+    private ulong Word(int component, int start) => Present(component) ? BinaryPrimitives.ReadUInt64LittleEndian(_area[start..]) : 0;
 
     private bool Present(int component) =>
         _area.Length <= LegacyBytes || ((_area[PresentComponents] >> component) & 1) != 0;

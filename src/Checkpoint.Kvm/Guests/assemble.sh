@@ -1,6 +1,6 @@
 #!/bin/sh
-# Regenerates the machine code in CounterCode.cs, LedgerCode.cs, arm64/Arm64CounterCode.cs and arm64/Arm64LedgerCode.cs from
-# the .S files. Needs GNU as, objdump and nm for x86-64 and, with the prefix aarch64-linux-gnu-, for AArch64.
+# Regenerates the machine code in CounterCode.cs, LedgerCode.cs, TimerCode.cs, arm64/Arm64CounterCode.cs,
+# arm64/Arm64LedgerCode.cs and arm64/Arm64TimerCode.cs from the .S files. Needs GNU as, objdump and nm for x86-64 and, with the prefix aarch64-linux-gnu-, for AArch64.
 set -eu
 cd "$(dirname "$0")"
 scratch=$(mktemp -d)
@@ -43,5 +43,7 @@ generate() {
 
 generate counter.S CounterCode "" "--64" "-M intel --insn-width=16"
 generate ledger.S LedgerCode "" "--64" "-M intel --insn-width=16"
+generate timer.S TimerCode "" "--64" "-M intel --insn-width=16"
 generate arm64/counter.S Arm64CounterCode aarch64-linux-gnu- "" ""
 generate arm64/ledger.S Arm64LedgerCode aarch64-linux-gnu- "" ""
+generate arm64/timer.S Arm64TimerCode aarch64-linux-gnu- "" ""

@@ -14,6 +14,10 @@ public sealed class GuestCodeTests
     public void The_bytes_of_the_ledger_are_what_its_source_assembles_to() =>
         Assert.Equal(Assemble(string.Empty, "ledger.S", "--64"), LedgerCode.Bytes.ToArray());
 
+    [AssemblerFact]
+    public void The_bytes_of_the_timer_guest_are_what_its_source_assembles_to() =>
+        Assert.Equal(Assemble(string.Empty, "timer.S", "--64"), TimerCode.Bytes.ToArray());
+
     [AssemblerFact(AssemblerFactAttribute.Arm64Prefix)]
     public void The_bytes_of_the_arm64_counter_are_what_its_source_assembles_to() =>
         Assert.Equal(Assemble(AssemblerFactAttribute.Arm64Prefix, "arm64/counter.S"), Arm64CounterCode.Bytes.ToArray());
@@ -27,12 +31,15 @@ public sealed class GuestCodeTests
     {
         Assert.Equal(CounterCode.CodeEnd, (ulong)CounterCode.Bytes.Length);
         Assert.Equal(LedgerCode.CodeEnd, (ulong)LedgerCode.Bytes.Length);
-        Assert.True(CounterCode.CodeEnd <= 4096 && LedgerCode.CodeEnd <= 4096);
+        Assert.Equal(TimerCode.CodeEnd, (ulong)TimerCode.Bytes.Length);
+        Assert.True(CounterCode.CodeEnd <= 4096 && LedgerCode.CodeEnd <= 4096 && TimerCode.CodeEnd <= 4096);
     }
 
     [Fact]
-    public void Both_guests_speak_to_the_same_device()
+    public void All_guests_speak_to_the_same_device()
     {
+        Assert.Equal((CounterCode.SequencePort, CounterCode.ReportPort), (TimerCode.SequencePort, TimerCode.ReportPort));
+        Assert.Equal(CounterCode.ReportEvery, TimerCode.ReportEvery);
         Assert.Equal((CounterCode.SequencePort, CounterCode.ReportPort), (LedgerCode.SequencePort, LedgerCode.ReportPort));
         Assert.Equal(CounterCode.ReportEvery, LedgerCode.ReportEvery);
         Assert.Equal(1UL << LedgerToken.HopShift, LedgerCode.OneHop);

@@ -16,6 +16,9 @@ namespace Checkpoint.Kvm.Guests;
 public sealed record Arm64GuestRegisters(
     ImmutableArray<ulong> X, ulong Pc, ulong Pstate, ImmutableDictionary<int, ReadOnlyMemory<byte>> V)
 {
+    /// <summary>Where an exception came from: ELR_EL1.</summary>
+    public ulong ElrEl1 { get; init; }
+
     /// <summary>How many general registers there are, xzr not counted.</summary>
     public const int GeneralRegisters = 31;
 
@@ -24,13 +27,18 @@ public sealed record Arm64GuestRegisters(
 
     private const int VectorBytes = 16;
 
+    private static readonly ulong s_elrEl1 = Arm64Registers.CoreRegisters.Single(each => each.Name == "elr_el1").Id;
+
     /// <summary>Takes the registers out of a vCPU's state.</summary>
     /// <exception cref="InvalidDataException">The state has no general registers.</exception>
     public static Arm64GuestRegisters Of(StateList state) => new(
         [.. Enumerable.Range(0, GeneralRegisters).Select(i => Word(state, Arm64Registers.X(i)))],
         Word(state, Arm64Registers.Pc),
         Word(state, Arm64Registers.Pstate),
-        Vectors(state));
+        Vectors(state))
+    {
+        ElrEl1 = Word(state, s_elrEl1),
+    };
 
     /// <summary>Half of a vector register as a number; null where the state has not got it.</summary>
     public ulong? Lane(int register, int lane) =>

@@ -1,0 +1,154 @@
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Linux;
+using Checkpoint.Kvm.Device.Simulated;
+using Checkpoint.Kvm.Guests;
+using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Machines.X64;
+using Checkpoint.Kvm.Running;
+using Checkpoint.Kvm.Tests.Machines;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Tests.Guests;
+
+[Collection(MachineCollection.Name)]
+public sealed class TimerOnKvmTests
+{
+    private static readonly TimeSpan s_enoughForTicks = TimeSpan.FromMilliseconds(60);
+
+    [KvmTheory]
+    [InlineData(1, InterruptChip.Full)]
+    [InlineData(4, InterruptChip.Full)]
+    [InlineData(2, InterruptChip.Split)]
+    public void A_timer_that_was_armed_before_the_checkpoint_fires_after_it(int vcpus, InterruptChip chip)
+    {
+        using var kvm = SystemHandle.Open();
+        using var guest = GuestMachine.Create(kvm, GuestKind.Timer, new GuestOptions { Vcpus = vcpus, Seed = 7 }, chip);
+        RunGuest.For(guest, exits: 5);
+        Assert.Equal([], guest.Verify().Failures);
+        Assert.All(guest.Verify().Ticks, ticks => Assert.InRange(ticks, 4ul, ulong.MaxValue));
+
+        using var restored = Restore(kvm, guest, id => false);
+        var at = restored.Verify();
+        Assert.Equal([], at.Failures);
+        RunGuest.For(restored, exits: 3);
+        Assert.Equal([], restored.Verify().FailuresSince(at));
+    }
+
+    [KvmFact]
+    public void A_timer_guest_stopped_at_any_moment_is_consistent()
+    {
+        using var kvm = SystemHandle.Open();
+        using var guest = GuestMachine.Create(kvm, GuestKind.Timer, new GuestOptions { Vcpus = 2, Seed = 7 });
+        for (var i = 0; i < 30; i++)
+        {
+            RunGuest.For(guest, exits: 1);
+            Assert.Equal([], guest.Verify().Failures);
+        }
+    }
+
+    [KvmTheory]
+    [InlineData(StateIds.X64Lapic, 0, "lapic.lvtt expected 0x40, found 0x10000")]
+    [InlineData(StateIds.X64Lapic, 1, "lapic.lvtt expected 0x40040, found 0x10000")]
+    [InlineData(StateIds.X64Lapic, 0, "ticks expected above")]
+    [InlineData(StateIds.X64MsrBase | 0x6e0, 1, "ticks expected above")]
+    [InlineData(StateIds.X64MsrBase | 0x6e0, 1, "no tick is armed, requested or being delivered: IA32_TSC_DEADLINE is 0")]
+    [InlineData(StateIds.X64DebugRegs, 0, "dr0 expected 0x")]
+    [InlineData(StateIds.X64DebugRegs, 0, "bits of dr1 that the guest has read otherwise expected 0x0")]
+    [InlineData(StateIds.X64DebugRegs, 1, "traps of the breakpoint expected")]
+    [InlineData(StateIds.X64Xsave, 0, "st(0) (n) expected")]
+    public void What_is_left_out_of_a_restore_is_found_by_name(ulong leftOut, int vcpu, string named)
+    {
+        using var kvm = SystemHandle.Open();
+        using var guest = GuestMachine.Create(kvm, GuestKind.Timer, new GuestOptions { Vcpus = 2, Seed = 7 });
+        RunInTheLoop(guest);
+
+        using var restored = Restore(kvm, guest, id => id == leftOut);
+        var at = guest.Verify();
+        RunFor(restored, s_enoughForTicks);
+        Assert.Contains(restored.Verify().FailuresSince(at), failure => failure.StartsWith($"vCPU {vcpu}: {named}", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void Kernels_without_timer_interrupts_and_machines_without_a_local_apic_are_refused()
+    {
+        using var simulated = new SimulatedKvm(new SimulatedKvmOptions { Architecture = MachineArchitecture.X64, Seed = 1 });
+        var options = new GuestOptions { Vcpus = 1 };
+        Assert.Throws<NotSupportedException>(() => GuestMachine.Create(simulated, GuestKind.Timer, options));
+        Assert.Throws<ArgumentException>(() => GuestMachine.Create(simulated, GuestKind.Timer, options, InterruptChip.None));
+        Assert.Throws<ArgumentOutOfRangeException>(() => GuestProgram.Create(GuestKind.Timer, options with { Architecture = MachineArchitecture.Arm64 }));
+    }
+
+    /// <summary>Stops where no vCPU is in its handler: there a timer need not be armed.</summary>
+    private static void RunInTheLoop(GuestMachine guest)
+    {
+        do
+        {
+            RunGuest.For(guest, exits: 3);
+            Assert.Equal([], guest.Verify().Failures);
+        }
+        while (guest.Machine.Vcpus.Any(vcpu => RipOf(vcpu.ToStateList()) >= guest.Program.LoopEnd));
+    }
+
+    private static ulong RipOf(StateList state)
+    {
+        Assert.True(state.TryGet(StateIds.X64Regs, out var registers));
+        return BitConverter.ToUInt64(registers.Span[(TimerWalker.Rip * 8)..]);
+    }
+
+    /// <summary>A new machine with the state and the memory of a stopped one, less what is left out.</summary>
+    private static GuestMachine Restore(IKvm kvm, GuestMachine guest, Func<ulong, bool> isLeftOut)
+    {
+        var saved = RunGuest.Capture(guest.Machine);
+        var fresh = X64Machine.Create(kvm, saved.Machine);
+        foreach (var region in guest.Machine.Memory.Regions)
+        {
+            var bytes = new byte[region.SizeBytes];
+            guest.Machine.Memory.Read(region.GuestAddress, bytes);
+            fresh.Memory.Write(region.GuestAddress, bytes);
+        }
+
+        fresh.Restore(saved with { Vcpus = [.. saved.Vcpus.Select(state => StateList.Create(state.Where(item => !isLeftOut(item.Id))))] }, ClockPolicy.Freeze, default, default);
+        return GuestMachine.Restore(fresh, guest.CaptureDevice().Span);
+    }
+
+    /// <summary>Runs all vCPUs for a time, whether they make exits or not, and stops them with no IO pending.</summary>
+    private static void RunFor(GuestMachine guest, TimeSpan time)
+    {
+        var ends = new Ends(guest.Machine.Vcpus.Length);
+        var runners = guest.Machine.Vcpus.Select((state, i) => new VcpuRunner(state.Vcpu, guest, state.Capture, new End(ends, i))).ToList();
+        runners.ForEach(runner => runner.RequestResume(0));
+        var threads = runners.Select(runner => new Thread(runner.Run) { IsBackground = true }).ToList();
+        threads.ForEach(thread => thread.Start());
+        using var never = new ManualResetEventSlim();
+        Assert.False(never.Wait(time));
+        runners.ForEach(runner => runner.RequestStop());
+        Assert.All(threads, thread => Assert.True(thread.Join(TimeSpan.FromSeconds(30)), "a vCPU did not stop"));
+        Assert.All(ends.Reasons, reason => Assert.Equal("was stopped", reason));
+    }
+
+    private sealed class Ends(int vcpus)
+    {
+        public string?[] Reasons { get; } = new string?[vcpus];
+    }
+
+    private sealed class End(Ends ends, int vcpu) : IVcpuObserver
+    {
+        public void OnEnded(string reason, Exception? failure) => ends.Reasons[vcpu] = failure?.Message ?? reason;
+
+        public void OnParked(long token)
+        {
+        }
+
+        public void OnCaptured(long token)
+        {
+        }
+
+        public void OnResumed(long token)
+        {
+        }
+
+        public void OnFailed(long token, Exception failure)
+        {
+        }
+    }
+}
