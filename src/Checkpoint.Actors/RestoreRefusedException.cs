@@ -6,7 +6,7 @@ namespace Checkpoint.Actors;
 /// <param name="checkpoint">The checkpoint, as <c>VM@NUMBER</c>.</param>
 /// <param name="refusals">Every register that was refused or read back otherwise.</param>
 public sealed class RestoreRefusedException(string checkpoint, IReadOnlyList<RegisterRefusal> refusals)
-    : Exception($"this host cannot restore {checkpoint}: {refusals.Count} registers were refused, the first is {refusals[0]}")
+    : Exception($"this host cannot restore {checkpoint}: registers refused: {refusals.Count}; the first is {refusals[0]}")
 {
     /// <summary>Every register that was refused or read back otherwise.</summary>
     public IReadOnlyList<RegisterRefusal> Refusals { get; } = refusals;

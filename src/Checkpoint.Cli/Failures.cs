@@ -1,5 +1,6 @@
 using Checkpoint.Actors;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage;
@@ -31,10 +32,18 @@ internal static class Failures
 
     private static string Describe(RestoreRefusedException refused)
     {
-        var names = refused.Refusals.Select(refusal => refusal.Vcpu is { } vcpu ? $"vCPU {vcpu} {refusal.Register}" : $"VM {refusal.Register}").ToList();
-        var shown = string.Join(", ", names.Take(NamesShown)) + (names.Count > NamesShown ? ", …" : "");
-        var count = names.Count == 1 ? "1 register" : $"{names.Count} registers";
-        return $"this host cannot take the checkpoint: {count} refused ({shown}); 'checkpoint restore REF --check' lists them with their values";
+        // A single one fits into the line with its values, unless it is a whole struct.
+        if (refused.Refusals is [{ Wanted.Length: <= sizeof(ulong) } only])
+            return $"this host cannot take the checkpoint: 1 register refused ({only}); take another host, or a --policy that lets it differ";
+        return $"this host cannot take the checkpoint: {Refused(refused.Refusals)}; 'checkpoint restore REF --check' lists them with their values";
+    }
+
+    /// <summary>How many registers were refused, and the names of the first.</summary>
+    internal static string Refused(IReadOnlyList<RegisterRefusal> refusals)
+    {
+        var names = refusals.Take(NamesShown).Select(refusal => refusal.Vcpu is { } vcpu ? $"vCPU {vcpu} {refusal.Register}" : $"VM {refusal.Register}");
+        var shown = string.Join(", ", names) + (refusals.Count > NamesShown ? ", …" : "");
+        return $"{refusals.Count} {(refusals.Count == 1 ? "register" : "registers")} refused ({shown})";
     }
 
     private static string OneLine(string message) => message.ReplaceLineEndings(" ");

@@ -91,7 +91,9 @@ public sealed class BarrierTests
         // Memory beyond the used part is zero and stays so.
         var length = (((int)from.Program.UsedMemoryBytes / Vcpus) + 4096) & ~4095;
         var address = (ulong)(quarter * length);
-        to.Memory.Write(address, from.Machine.Memory.Window(address, length).Span);
+        var quarters = new byte[length];
+        from.Machine.Memory.Read(address, quarters);
+        to.Memory.Write(address, quarters);
     }
 
     /// <summary>One vCPU driven by itself, without a coordinator.</summary>

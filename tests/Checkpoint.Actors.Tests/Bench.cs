@@ -1,3 +1,4 @@
+using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Linux;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Running;
@@ -18,18 +19,22 @@ internal sealed class Bench : IAsyncDisposable
 
     private readonly string _folder = Directory.CreateTempSubdirectory("checkpoint-test-").FullName;
 
-    private Bench(bool isOnDisk, TimeProvider? time)
+    private Bench(bool isOnDisk, TimeProvider? time, IKvm? host)
     {
         var segments = Path.Combine(_folder, "segments");
         Options = isOnDisk ? new StoreOptions("sqlite:" + Path.Combine(_folder, "store.db"), segments) : new StoreOptions("memory:", segments);
         MachineFolder = Path.Combine(segments, Vm);
-        Kvm = SystemHandle.Open();
+        Host = host ?? SystemHandle.Open();
         Engine = CheckpointEngine.Open(Options, time);
     }
 
     public StoreOptions Options { get; }
 
-    public SystemHandle Kvm { get; }
+    /// <summary>Where the machines are built.</summary>
+    public IKvm Host { get; }
+
+    /// <summary>The host's own KVM, where that is what the machines are built on.</summary>
+    public SystemHandle Kvm => (SystemHandle)Host;
 
     public CheckpointEngine Engine { get; }
 
@@ -40,7 +45,10 @@ internal sealed class Bench : IAsyncDisposable
     public string[] SegmentFiles =>
         Directory.Exists(MachineFolder) ? [.. Directory.GetFiles(MachineFolder).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal)] : [];
 
-    public static Bench Open(bool isOnDisk = false, TimeProvider? time = null) => new(isOnDisk, time);
+    /// <param name="isOnDisk">Whether the journal is a database on a disk.</param>
+    /// <param name="time">The clock; the system's where none is given.</param>
+    /// <param name="host">Where to build machines, which is then this object's to dispose of; the host's own KVM where none is given.</param>
+    public static Bench Open(bool isOnDisk = false, TimeProvider? time = null, IKvm? host = null) => new(isOnDisk, time, host);
 
     /// <summary>Two vCPUs passing tokens, unless said otherwise.</summary>
     public GuestMachine Guest(GuestKind kind = GuestKind.Ledger, int vcpus = 2, InterruptChip chip = InterruptChip.Full, ulong? exitEvery = null, ulong seed = 42) =>
@@ -70,7 +78,7 @@ internal sealed class Bench : IAsyncDisposable
     };
 
     public Task<RestoredMachine> RestoreAsync(long number, string vm = Vm) =>
-        Engine.RestoreAsync(Kvm, new CheckpointReference.Numbered(vm, number));
+        Engine.RestoreAsync(Host, new CheckpointReference.Numbered(vm, number));
 
     /// <summary>Brings a checkpoint back, verifies it, lets it run and verifies again.</summary>
     public async Task RestoreAndRunOnAsync(long number)
@@ -116,7 +124,7 @@ internal sealed class Bench : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Engine.DisposeAsync();
-        Kvm.Dispose();
+        Host.Dispose();
         Directory.Delete(_folder, recursive: true);
     }
 }

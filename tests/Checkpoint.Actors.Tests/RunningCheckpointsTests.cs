@@ -16,6 +16,9 @@ public sealed class RunningCheckpointsTests
     [InlineData(GuestKind.Ledger, 2, InterruptChip.None)]
     [InlineData(GuestKind.Ledger, 3, InterruptChip.Split)]
     [InlineData(GuestKind.Ledger, 4, InterruptChip.Full)]
+    [InlineData(GuestKind.Timer, 1, InterruptChip.Full)]
+    [InlineData(GuestKind.Timer, 3, InterruptChip.Split)]
+    [InlineData(GuestKind.Timer, 4, InterruptChip.Full)]
     public async Task A_restored_guest_is_consistent_at_its_checkpoint_and_after_running_on(GuestKind kind, int vcpus, InterruptChip chip)
     {
         await using var bench = Bench.Open();

@@ -107,12 +107,15 @@ internal sealed class Samples(int seed)
         new MachineDescription(
             (MachineArchitecture)_random.Next(1, 3),
             [.. Enumerable.Range(0, _random.Next(5)).Select(slot => new MemoryRegion((uint)slot, (uint)Int32(), (ulong)Int64(), (ulong)Int64()))],
-            (InterruptChip)_random.Next(3),
+            (InterruptChip)_random.Next(4),
             [.. Enumerable.Range(0, _random.Next(5)).Select(id => new VcpuDescription((uint)id, Bytes(_random.Next(200))))],
             [.. Enumerable.Range(0, _random.Next(3)).Select(_ => new EnabledCapability((uint)Int32(), 0, [(ulong)Int64()]))],
             Maybe() ? (ulong)Int64() : null,
             Maybe() ? (ulong)Int64() : null,
-            Bytes(_random.Next(100))),
+            Bytes(_random.Next(100)))
+        {
+            Gic = Maybe() ? new GicDescription((ulong)Int64(), (ulong)Int64(), (uint)Int32()) : null,
+        },
         List(),
         [.. Enumerable.Range(0, _random.Next(5)).Select(_ => List())],
         [.. Enumerable.Range(0, _random.Next(3)).Select(_ => new DeviceState(Text(), Bytes(_random.Next(70_000))))]);

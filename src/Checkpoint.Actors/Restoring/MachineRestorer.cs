@@ -3,6 +3,7 @@ using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
+using Checkpoint.Protocol.State;
 using Checkpoint.Storage;
 
 namespace Checkpoint.Actors.Restoring;
@@ -29,7 +30,7 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         CancellationToken cancellationToken)
     {
         var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
-        var machine = MachineBuilder.Create(kvm, document.Machine, batching);
+        var machine = Build(kvm, $"{vm}@{checkpoint.Number}", document.Machine, batching);
         try
         {
             if (checkpoint.Segment is not null)
@@ -43,6 +44,19 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         {
             machine.Dispose();
             throw;
+        }
+    }
+
+    // What the kernel does not even build is named as what it builds and does not take.
+    private static Machine Build(IKvm kvm, string checkpoint, MachineDescription description, RegisterBatching? batching)
+    {
+        try
+        {
+            return MachineBuilder.Create(kvm, description, batching);
+        }
+        catch (Exception failure) when (MachineBuilder.RefusalsBehind(kvm, description, failure) is { Count: > 0 } refusals)
+        {
+            throw new RestoreRefusedException(checkpoint, refusals);
         }
     }
 

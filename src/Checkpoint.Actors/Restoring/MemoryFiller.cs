@@ -20,7 +20,7 @@ internal static class MemoryFiller
             {
                 cancellationToken.ThrowIfCancellationRequested();
                 var length = (int)Math.Min(PieceSize, end - address);
-                segment.Read(address, memory.Window(address, length).Span);
+                memory.Fill(address, length, (segment, address), static (span, from) => from.segment.Read(from.address, span));
                 address += (ulong)length;
             }
         }

@@ -51,6 +51,7 @@ internal sealed class DemoCommand : Verb
         var parsed = invocation.Parsed;
         var shape = _shape.OptionsOf(parsed, _kernel.ArchitectureOf(parsed), invocation.Around);
         using var kernel = _kernel.OpenNew(invocation, shape.Seed);
+        _shape.RequireSuited(parsed, kernel);
         var folder = Directory.CreateTempSubdirectory("checkpoint-demo-");
         try
         {

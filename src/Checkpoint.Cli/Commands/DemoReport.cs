@@ -11,7 +11,7 @@ namespace Checkpoint.Cli.Commands;
 /// <summary>Tells what the demonstration does: a story for a person, its last line for a program.</summary>
 internal sealed class DemoReport(Invocation invocation, Kernel kernel, GuestOptions shape, GuestKind kind, TimeSpan every)
 {
-    private string Guest => kind == GuestKind.Ledger ? "ledger" : "counter";
+    private string Guest => Words.Of(kind);
 
     public void Killed(Killing killing)
     {
@@ -67,8 +67,12 @@ internal sealed class DemoReport(Invocation invocation, Kernel kernel, GuestOpti
         invocation.WriteText(failures.Count > 0 ? "NOT verified." : Proof(before, now));
     }
 
-    private string Proof(GuestVerdict before, GuestVerdict now) => kind == GuestKind.Ledger
-        ? $"Verified: each of the {now.TokenHops.Count} tokens that the vCPUs pass around, in memory or in a register, is there exactly once, at the checkpoint "
-            + $"({before.Hops:N0} hops) and now ({now.Hops:N0} hops)."
-        : $"Verified: memory, general{(kernel.Architecture == MachineArchitecture.X64 ? ", x87" : "")} and vector registers of every vCPU hold what the host computes for that step, at the checkpoint and now.";
+    private string Proof(GuestVerdict before, GuestVerdict now) => kind switch
+    {
+        GuestKind.Ledger => $"Verified: each of the {now.TokenHops.Count} tokens that the vCPUs pass around, in memory or in a register, is there exactly once, at the checkpoint "
+            + $"({before.Hops:N0} hops) and now ({now.Hops:N0} hops).",
+        GuestKind.Timer => "Verified: memory, general, x87, vector and debug registers of every vCPU hold what the host computes for that step, at the checkpoint and now, "
+            + $"and no tick of their timers is lost ({before.AllTicks:N0} at the checkpoint, {now.AllTicks:N0} now).",
+        _ => $"Verified: memory, general{(kernel.Architecture == MachineArchitecture.X64 ? ", x87" : "")} and vector registers of every vCPU hold what the host computes for that step, at the checkpoint and now.",
+    };
 }

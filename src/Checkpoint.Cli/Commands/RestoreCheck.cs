@@ -32,7 +32,7 @@ internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engin
             vm, checkpoint.Number, document.Vcpus.Length, refusals.Count == 0, kernel.Kind, Words.Of(kernel.Architecture), policy.Name, leniences, [.. refusals.Select(RefusedLine.Of)]));
         return refusals.Count == 0
             ? ExitCode.Done
-            : throw CommandException.Failed($"this host cannot restore {found}: registers refused: {refusals.Count}");
+            : throw CommandException.Failed($"this host cannot restore {found}: {Failures.Refused(refusals)}");
     }
 
     private void Report(CheckLine line)
@@ -51,12 +51,26 @@ internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engin
 
         var table = new TextTable("of", "register", "wanted", "found", "error");
         foreach (var refused in line.Refused)
-            table.Add(refused.Vcpu is { } vcpu ? $"vCPU {vcpu}" : "VM", refused.Register, Short(refused.Wanted), Short(refused.Found), refused.ErrnoName ?? "-");
+            table.Add(refused.Vcpu is { } vcpu ? $"vCPU {vcpu}" : "VM", refused.Register, Short(refused.Wanted), Short(refused.Found), Error(refused));
         invocation.WriteTable(table);
     }
 
     private static string Excepted(CheckLine line) =>
         line.Policy == RegisterPolicy.Strict.Name || line.Leniences.Count == 0 ? "" : $", but for those that the policy '{line.Policy}' lets differ";
+
+    private static string Error(RefusedLine refused)
+    {
+        var bits = refused.Bits is { Count: > 0 } numbers ? $" ({(numbers.Count == 1 ? "bit" : "bits")} {string.Join(", ", numbers)})" : "";
+        var batch = refused.BatchSize is { } size ? $"; {refused.BatchWritten} of {size} written" : "";
+        if (refused.ErrnoName is { } name)
+            return name + bits + batch;
+        return (refused.Wanted, refused.Found) switch
+        {
+            (null, _) => "not in the checkpoint",
+            (_, null) => "not on this host",
+            _ => "-",
+        };
+    }
 
     // A whole structure does not fit into a table; --json has all of it.
     private static string Short(string? value) => value switch

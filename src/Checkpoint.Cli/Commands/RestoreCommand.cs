@@ -120,7 +120,7 @@ internal sealed class RestoreCommand : Verb
         if (invocation.IsJson)
         {
             var line = new GuestLine(
-                continuation.IsVerified, before.Steps, now.Steps, before.Hops, now.Hops, kind, (long)continuation.Ran.TotalMilliseconds, continuation.IsRecorded, continuation.Failures);
+                continuation.IsVerified, before.Steps, now.Steps, before.Hops, now.Hops, before.Ticks, now.Ticks, kind, (long)continuation.Ran.TotalMilliseconds, continuation.IsRecorded, continuation.Failures);
             invocation.WriteJson(line, LineContext.Default.GuestLine);
             return;
         }

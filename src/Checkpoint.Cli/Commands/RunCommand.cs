@@ -60,6 +60,7 @@ internal sealed class RunCommand : Verb
         var parsed = invocation.Parsed;
         var options = _shape.OptionsOf(parsed, _kernel.ArchitectureOf(parsed), invocation.Around);
         using var kernel = _kernel.OpenNew(invocation, options.Seed);
+        _shape.RequireSuited(parsed, kernel);
         await using var engine = invocation.OpenToWrite();
         using var guest = _shape.Create(kernel, parsed, options);
         return await RunAsync(invocation, engine, kernel, guest, null, cancellationToken).ConfigureAwait(false);

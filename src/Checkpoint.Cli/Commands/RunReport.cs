@@ -19,7 +19,7 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
     public void Started(GuestMachine guest, RestoredMachine? restored, RunLimits limits, int? keep)
     {
         var options = guest.Program.Options;
-        var kind = guest.Program.Kind == GuestKind.Ledger ? "ledger" : "counter";
+        var kind = Words.Of(guest.Program.Kind);
         var from = restored is null ? null : $"{restored.Vm}@{restored.Checkpoint.Number}";
         if (invocation.IsJson)
         {

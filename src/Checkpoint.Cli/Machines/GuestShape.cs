@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.CommandLine;
 using System.Security.Cryptography;
+using Checkpoint.Cli.Output;
 using Checkpoint.Cli.Parsing;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Guests;
@@ -19,6 +20,9 @@ internal sealed class GuestShape
     // A simulated vCPU is much slower: with fewer steps between two exits it makes them about as often as a real one.
     private const ulong SimulatedExitEverySteps = 1 << 12;
 
+    // The first is the one that runs unless said otherwise.
+    private static readonly GuestKind[] s_kinds = [GuestKind.Ledger, GuestKind.Counter, GuestKind.Timer];
+
     public Option<int?> Vcpus { get; } = TypedOptions.Number(
         "--vcpus", $"How many vCPUs, 1 to {GuestOptions.MaxVcpus}; {DefaultVcpus} unless said otherwise", 1, GuestOptions.MaxVcpus);
 
@@ -26,7 +30,9 @@ internal sealed class GuestShape
         "--memory", "Guest memory, whole pages of 4096 bytes, such as 64MiB; 8MiB unless said otherwise");
 
     public Option<string> Guest { get; } = TypedOptions.Choice(
-        "--guest", "The guest that runs: ledger passes tokens between vCPUs, counter counts in every register", "ledger", "counter");
+        "--guest",
+        "The guest that runs: ledger passes tokens between vCPUs, counter counts in every register, timer counts under a timer interrupt and a breakpoint (x64 on KVM alone)",
+        [.. s_kinds.Select(Words.Of)]);
 
     public Option<ulong?> Seed { get; } = TypedOptions.Seed(
         "--seed", "Where the guest's numbers come from, and those of a simulated machine; drawn at random unless said otherwise");
@@ -42,12 +48,24 @@ internal sealed class GuestShape
     /// <summary>Whether any of the options was typed.</summary>
     public bool IsGiven(ParseResult parsed) => ((Option[])[Vcpus, Memory, Guest, Seed]).Any(option => parsed.GetResult(option) is { Implicit: false });
 
-    public GuestKind KindOf(ParseResult parsed) => parsed.GetValue(Guest) == "counter" ? GuestKind.Counter : GuestKind.Ledger;
+    public GuestKind KindOf(ParseResult parsed) => s_kinds.First(kind => Words.Of(kind) == parsed.GetValue(Guest));
+
+    /// <summary>Whether the guest can run in a kernel.</summary>
+    /// <exception cref="CommandException">It needs KVM, and the kernel is a simulated one.</exception>
+    public void RequireSuited(ParseResult parsed, Kernel kernel)
+    {
+        if (kernel.IsSimulated && KindOf(parsed) == GuestKind.Timer)
+            throw CommandException.Usage("--guest timer: a simulated machine has no timer interrupts; use --machine kvm, or the guest ledger or counter");
+    }
 
     /// <summary>What was asked for, with the defaults for the rest and a seed of its own.</summary>
-    /// <exception cref="CommandException">The guest does not fit into its memory, or its memory not into this host's.</exception>
+    /// <exception cref="CommandException">
+    /// There is no such guest for the architecture, it does not fit into its memory, or its memory not into this host's.
+    /// </exception>
     public GuestOptions OptionsOf(ParseResult parsed, MachineArchitecture architecture, Surroundings around)
     {
+        if (architecture != MachineArchitecture.X64 && KindOf(parsed) == GuestKind.Timer)
+            throw CommandException.Usage($"--guest timer: there is no such guest for {Words.Of(architecture)} machines; use ledger or counter");
         var options = new GuestOptions
         {
             Architecture = architecture,

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
@@ -57,7 +58,7 @@ internal sealed class StoredMachine(MachineDescription description, SegmentReade
 
         public void Write(ulong guestAddress, ReadOnlySpan<byte> source) => throw new NotSupportedException();
 
-        public Memory<byte> Window(ulong guestAddress, int length) => throw new NotSupportedException();
+        public void Fill<TState>(ulong guestAddress, int length, TState state, SpanAction<byte, TState> write) => throw new NotSupportedException();
 
         public void Dispose()
         {

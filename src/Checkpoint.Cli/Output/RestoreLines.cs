@@ -30,6 +30,8 @@ internal sealed record GuestLine(
     IReadOnlyList<ulong> StepsNow,
     ulong HopsAtCheckpoint,
     ulong HopsNow,
+    IReadOnlyList<ulong> TicksAtCheckpoint,
+    IReadOnlyList<ulong> TicksNow,
     string Guest,
     long RanMs,
     bool Recorded,
@@ -47,8 +49,12 @@ internal sealed record CheckLine(
     public string Event { get; } = "check";
 }
 
-/// <summary>One register that this host does not take as the checkpoint holds it.</summary>
-internal sealed record RefusedLine(int? Vcpu, string Register, string? Wanted, string? Found, int Errno, string? ErrnoName)
+/// <summary>
+/// One register that this host does not take as the checkpoint holds it. The bits are those in the way, where they could be found; the batch
+/// is that in which the register travelled.
+/// </summary>
+internal sealed record RefusedLine(
+    int? Vcpu, string Register, string? Wanted, string? Found, int Errno, string? ErrnoName, IReadOnlyList<int> Bits, int? BatchWritten, int? BatchSize)
 {
     public static RefusedLine Of(RegisterRefusal refusal) => new(
         refusal.Vcpu,
@@ -56,5 +62,8 @@ internal sealed record RefusedLine(int? Vcpu, string Register, string? Wanted, s
         refusal.Wanted.IsEmpty ? null : Hex.Of(refusal.Wanted.Span),
         refusal.Found.IsEmpty ? null : Hex.Of(refusal.Found.Span),
         refusal.Errno,
-        refusal.Errno == 0 ? null : ErrorNumber.NameOf(refusal.Errno));
+        refusal.Errno == 0 ? null : ErrorNumber.NameOf(refusal.Errno),
+        [.. Enumerable.Range(0, 64).Where(bit => (refusal.Bits >> bit & 1) != 0)],
+        refusal.BatchSize == 0 ? null : refusal.BatchWritten,
+        refusal.BatchSize == 0 ? null : refusal.BatchSize);
 }

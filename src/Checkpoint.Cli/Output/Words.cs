@@ -1,3 +1,4 @@
+using Checkpoint.Kvm.Guests;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.State;
 
@@ -12,9 +13,12 @@ internal static class Words
 
     public static string Of(MachineArchitecture architecture) => architecture == MachineArchitecture.X64 ? "x64" : "arm64";
 
+    public static string Of(GuestKind kind) => kind.ToString().ToLowerInvariant();
+
     public static string Of(InterruptChip chip) => chip switch
     {
         InterruptChip.Full => "full",
+        InterruptChip.GicV3 => "gicv3",
         InterruptChip.Split => "split",
         _ => "none",
     };

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using Checkpoint.Protocol.State;
 
@@ -20,9 +21,14 @@ public interface IGuestMemory : IDisposable
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>
     void Write(ulong guestAddress, ReadOnlySpan<byte> source);
 
-    /// <summary>The host's view of a range, without a copy. It is valid until the memory is disposed of.</summary>
+    /// <summary>
+    /// Has a function write a range, without a copy where the memory is this process's own; elsewhere into a buffer that is sent
+    /// when the function has returned.
+    /// </summary>
     /// <param name="guestAddress">Guest physical address.</param>
     /// <param name="length">Bytes, at most 1 GiB.</param>
+    /// <param name="state">Handed to the function.</param>
+    /// <param name="write">Writes all of the span: what it leaves out may keep its bytes or be zero.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>
-    Memory<byte> Window(ulong guestAddress, int length);
+    void Fill<TState>(ulong guestAddress, int length, TState state, SpanAction<byte, TState> write);
 }

@@ -6,6 +6,12 @@ public interface IKvm : IDisposable
     /// <summary>KVM_GET_API_VERSION; 12 for every kernel since 2.6.22.</summary>
     int ApiVersion { get; }
 
+    /// <summary>
+    /// How fast the counter that guests read counts, in Hz: CNTFRQ_EL0 of the host, which no call of KVM tells. 0 on
+    /// architectures without one.
+    /// </summary>
+    ulong CounterHz { get; }
+
     /// <summary>KVM_CHECK_EXTENSION on the system.</summary>
     /// <param name="capability">A KVM_CAP_* number, see <see cref="KvmCapability"/>.</param>
     /// <returns>0 where it is not there; what a positive value means depends on the capability.</returns>

@@ -58,7 +58,10 @@ public interface IVcpu : IDisposable
     ulong[] GetRegList();
 
     /// <summary>KVM_GET_MANY_REGS: all registers of the batch in one call, in array order.</summary>
-    /// <returns>0, or the error number: the call does not say which register failed, so the caller decides what that means.</returns>
+    /// <returns>
+    /// 0, or the error number. The call as it was proposed does not say which register failed; <see cref="RegisterBatch.Done"/>
+    /// holds the count of a kernel that does.
+    /// </returns>
     int GetManyRegs(RegisterBatch batch);
 
     /// <summary>KVM_SET_MANY_REGS.</summary>

@@ -46,6 +46,12 @@ public interface IVm : IDisposable
     /// <param name="argument">The struct, exactly <see cref="KvmRequest.ArgumentSize"/> bytes.</param>
     void Set(KvmRequest request, ReadOnlySpan<byte> argument);
 
+    /// <summary>KVM_CREATE_DEVICE.</summary>
+    /// <param name="type">A KVM_DEV_TYPE_* number, such as KVM_DEV_TYPE_ARM_VGIC_V3 (7).</param>
+    /// <returns>The device, which belongs to the caller.</returns>
+    /// <exception cref="KvmException">ENODEV: this kernel has no such device; EEXIST: the VM has it already.</exception>
+    IKvmDevice CreateDevice(uint type);
+
     /// <summary>KVM_CREATE_VCPU.</summary>
     /// <param name="id">The kernel's vCPU id; on x86 also the APIC id.</param>
     /// <param name="index">The vCPU's place in the machine's order, from 0: what messages call it by.</param>

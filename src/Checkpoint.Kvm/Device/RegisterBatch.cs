@@ -47,8 +47,21 @@ public sealed class RegisterBatch
     /// <summary>All values, one after another without gaps.</summary>
     public Span<byte> Values => _values.AsSpan(_offsets[0], _offsets[^1] - _offsets[0]);
 
+    /// <summary>
+    /// How many registers the last call did before it failed, where the kernel says so (KVM_CAP_MANY_REGS); null where it does
+    /// not, or where the call did all. Each <see cref="IVcpu"/> sets it.
+    /// </summary>
+    public int? Done { get; set; }
+
     /// <summary>struct kvm_many_regs in memory that does not move: the count, then (id, address) pairs.</summary>
     internal ReadOnlySpan<ulong> Argument => _argument;
+
+    /// <summary>After a call: takes the count that the kernel may have left in place of the number of registers, and puts that back.</summary>
+    internal void Settle()
+    {
+        Done = _argument[0] < (ulong)Count ? (int)_argument[0] : null;
+        _argument[0] = (ulong)Count;
+    }
 
     /// <summary>The value of one register.</summary>
     /// <param name="index">Its place in the order of the call.</param>

@@ -13,6 +13,7 @@ internal static unsafe partial class Libc
 
     internal const int PROT_READ = 1;
     internal const int PROT_WRITE = 2;
+    internal const int PROT_EXEC = 4;
     internal const int MAP_SHARED = 1;
     internal const int MAP_PRIVATE = 2;
     internal const int MAP_ANONYMOUS = 0x20;
@@ -49,6 +50,9 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "munmap")]
     internal static partial int munmap(nint address, nuint length);
+
+    [LibraryImport("libc", EntryPoint = "mprotect", SetLastError = true)]
+    internal static partial int mprotect(nint address, nuint length, int protection);
 
     [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
     internal static partial int madvise(nint address, nuint length, int advice);

@@ -21,4 +21,20 @@ public static class MachineBuilder
         MachineArchitecture.Arm64 => Arm64Machine.Create(kvm, description, batching),
         var other => throw new ArgumentException($"There is no machine of the architecture {other}.", nameof(description)),
     };
+
+    /// <summary>Why a machine could not be built, by name, where it is because of what its vCPUs were told of the processor.</summary>
+    /// <param name="kvm">Where it was to be built.</param>
+    /// <param name="description">The machine.</param>
+    /// <param name="failure">What <see cref="Create"/> threw.</param>
+    /// <returns>What this host refuses; empty where that is not the reason.</returns>
+    public static IReadOnlyList<RegisterRefusal> RefusalsBehind(IKvm kvm, MachineDescription description, Exception failure)
+    {
+        int? errno = failure switch
+        {
+            KvmException refused when refused.Request == KvmRequests.SetCpuid2.Name => refused.Errno,
+            ArgumentException => Errno.EINVAL, // A table that is not even made of entries.
+            _ => null,
+        };
+        return description.Architecture == MachineArchitecture.X64 && errno is { } number ? X64CpuidRefusal.Find(kvm, description, number) : [];
+    }
 }

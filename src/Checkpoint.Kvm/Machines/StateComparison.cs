@@ -24,12 +24,17 @@ internal sealed class StateComparison(RegisterPolicy policy)
     /// <param name="refused">What the kernel refused while it was set.</param>
     public void Add(int? vcpu, StateList wanted, StateList found, IEnumerable<RegisterRefusal> refused)
     {
-        // What the kernel refused with an error is named with that error, and not once more with its value.
+        // What the kernel refused with an error is named with that error, and not once more with its value. Of a struct whose
+        // refused registers are known the others are compared.
         var named = new HashSet<ulong>();
+        var namedFields = new HashSet<string>(StringComparer.Ordinal);
         foreach (var refusal in refused)
         {
-            named.Add(refusal.Id);
-            Judge(refusal, isMissing: !found.TryGet(refusal.Id, out _));
+            if (refusal.Register == RegisterNames.NameOf(refusal.Id))
+                named.Add(refusal.Id);
+            else
+                namedFields.Add(refusal.Register);
+            Judge(WithFound(refusal, found), isMissing: !found.TryGet(refusal.Id, out _));
         }
 
         foreach (var item in wanted)
@@ -41,7 +46,7 @@ internal sealed class StateComparison(RegisterPolicy policy)
             else if (value.Length != item.Value.Length)
                 Judge(Whole(vcpu, item.Id, item.Value, value), isMissing: false);
             else if (!value.Span.SequenceEqual(item.Value.Span))
-                AddFields(vcpu, item, value);
+                AddFields(vcpu, item, value, namedFields);
         }
 
         foreach (var item in found)
@@ -72,10 +77,33 @@ internal sealed class StateComparison(RegisterPolicy policy)
         }
     }
 
+    /// <summary>
+    /// Judges what was found out about a vCPU's processor features. What both a host lacks and its kernel drops is named once.
+    /// </summary>
+    public void AddFeatures(IEnumerable<RegisterRefusal> refused)
+    {
+        foreach (var refusal in refused.DistinctBy(each => (each.Vcpu, each.Register)))
+            Judge(refusal, isMissing: true);
+    }
+
+    // A register that was refused is shown with what the machine has in its place.
+    private static RegisterRefusal WithFound(RegisterRefusal refusal, StateList found)
+    {
+        if (!refusal.Found.IsEmpty || !found.TryGet(refusal.Id, out var value))
+            return refusal;
+        foreach (var field in RegisterNames.FieldsOf(refusal.Id, value.Length))
+        {
+            if (field.Name == refusal.Register)
+                return refusal with { Found = value.Slice(field.Offset, field.Size) };
+        }
+
+        return refusal.Wanted.Length == value.Length ? refusal with { Found = value } : refusal;
+    }
+
     private static RegisterRefusal Whole(int? vcpu, ulong id, ReadOnlyMemory<byte> wanted, ReadOnlyMemory<byte> found) =>
         new(vcpu, RegisterNames.NameOf(id), id, wanted, found, 0);
 
-    private void AddFields(int? vcpu, StateItem wanted, ReadOnlyMemory<byte> found)
+    private void AddFields(int? vcpu, StateItem wanted, ReadOnlyMemory<byte> found, HashSet<string> named)
     {
         var covered = new bool[wanted.Value.Length];
         foreach (var field in RegisterNames.FieldsOf(wanted.Id, wanted.Value.Length))
@@ -83,14 +111,14 @@ internal sealed class StateComparison(RegisterPolicy policy)
             covered.AsSpan(field.Offset, field.Size).Fill(true);
             var want = wanted.Value.Slice(field.Offset, field.Size);
             var have = found.Slice(field.Offset, field.Size);
-            if (!want.Span.SequenceEqual(have.Span))
+            if (!want.Span.SequenceEqual(have.Span) && !named.Contains(field.Name))
                 Judge(new RegisterRefusal(vcpu, field.Name, wanted.Id, want, have, 0), isMissing: false);
         }
 
         // Bytes that no field covers are compared too: one refusal for the first of each group.
         for (var i = 0; i < covered.Length; i++)
         {
-            if (!covered[i] && wanted.Value.Span[i] != found.Span[i])
+            if (!covered[i] && wanted.Value.Span[i] != found.Span[i] && !named.Contains(RegisterNames.NameAt(wanted.Id, i)))
             {
                 Judge(new RegisterRefusal(vcpu, RegisterNames.NameAt(wanted.Id, i), wanted.Id, wanted.Value.Slice(i, 1), found.Slice(i, 1), 0), isMissing: false);
                 return;

@@ -15,11 +15,13 @@ public sealed class MemoryCopy
     private const int PieceSize = 64 << 20;
     private const int PageSize = 4096;
 
-    private readonly List<(ulong GuestAddress, Memory<byte> Source, byte[] Copy)> _pieces = [];
+    private readonly IGuestMemory _memory;
+    private readonly List<(ulong GuestAddress, byte[] Copy)> _pieces = [];
 
     /// <summary>Makes the buffers: as much host memory as the guest has.</summary>
     public MemoryCopy(IGuestMemory memory)
     {
+        _memory = memory;
         foreach (var region in memory.Regions)
         {
             for (var offset = 0UL; offset < region.SizeBytes; offset += PieceSize)
@@ -29,7 +31,7 @@ public sealed class MemoryCopy
                 var copy = GC.AllocateUninitializedArray<byte>(length, pinned: true);
                 for (var page = 0; page < length; page += PageSize)
                     copy[page] = 0;
-                _pieces.Add((address, memory.Window(address, length), copy));
+                _pieces.Add((address, copy));
                 SizeBytes += length;
             }
         }
@@ -44,7 +46,7 @@ public sealed class MemoryCopy
     /// <summary>Copies everything; the guest must be parked.</summary>
     public void Capture()
     {
-        foreach (var (_, source, copy) in _pieces)
-            source.Span.CopyTo(copy);
+        foreach (var (address, copy) in _pieces)
+            _memory.Read(address, copy);
     }
 }

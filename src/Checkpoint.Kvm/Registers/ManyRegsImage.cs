@@ -3,7 +3,7 @@ using Checkpoint.Kvm.Device;
 namespace Checkpoint.Kvm.Registers;
 
 /// <summary>
-/// KVM_GET_MANY_REGS and KVM_SET_MANY_REGS. A call that fails does not say which register failed, so that is found out
+/// KVM_GET_MANY_REGS and KVM_SET_MANY_REGS. Where a call that fails does not say which register failed, that is found out
 /// afterwards, by calls on parts of the batch.
 /// </summary>
 internal sealed class ManyRegsImage : RegisterImage
@@ -60,6 +60,8 @@ internal sealed class ManyRegsImage : RegisterImage
     // when it holds that register.
     private static int FirstFailing(RegisterBatch batch, Func<RegisterBatch, int> call)
     {
+        if (batch.Done is { } done)
+            return done;
         var known = 0;
         var failing = batch.Count;
         while (failing - known > 1)

@@ -47,6 +47,9 @@ public enum RegisterKind
 
     /// <summary>arm64: the set of vector lengths (KVM_REG_ARM64_SVE_VLS); may be set only before KVM_ARM_VCPU_FINALIZE.</summary>
     SveLengths,
+
+    /// <summary>arm64: a register of the GICv3, with an id of ours (<see cref="GicRegister"/>).</summary>
+    Gic,
 }
 
 /// <summary>
@@ -74,6 +77,8 @@ public readonly record struct RegisterId(ulong Value)
     /// <summary>The architecture; null for ids of others.</summary>
     public MachineArchitecture? Architecture => (Value & GroupMask) switch
     {
+        _ when GicRegister.TryOf(Value, out _) => MachineArchitecture.Arm64,
+        Arm64StateIds.VmGroupBase => MachineArchitecture.Arm64,
         StateIds.X64GroupBase or StateIds.X64VmGroupBase => MachineArchitecture.X64,
         Arm64StateIds.VcpuGroupBase => MachineArchitecture.Arm64,
         _ => (Value >> ArchitectureShift) switch
@@ -87,6 +92,8 @@ public readonly record struct RegisterId(ulong Value)
     /// <summary>What it is.</summary>
     public RegisterKind Kind => (Value & GroupMask) switch
     {
+        _ when GicRegister.TryOf(Value, out _) => RegisterKind.Gic,
+        Arm64StateIds.VmGroupBase => RegisterKind.VmGroup,
         StateIds.X64GroupBase or Arm64StateIds.VcpuGroupBase => RegisterKind.VcpuGroup,
         StateIds.X64VmGroupBase => RegisterKind.VmGroup,
         _ => (Value >> ArchitectureShift) switch
@@ -98,7 +105,12 @@ public readonly record struct RegisterId(ulong Value)
     };
 
     /// <summary>The size in bytes that the id says, 1 to 32768; null for our groups, whose ids do not say it.</summary>
-    public int? SizeBytes => Kind is RegisterKind.VcpuGroup or RegisterKind.VmGroup ? null : 1 << SizeCode;
+    public int? SizeBytes => Kind switch
+    {
+        RegisterKind.VcpuGroup or RegisterKind.VmGroup => null,
+        RegisterKind.Gic => GicRegister.TryOf(Value, out var register) ? register.SizeBytes : null,
+        _ => 1 << SizeCode,
+    };
 
     /// <summary>Which one of its kind: an MSR's index, the low 16 bits of an arm64 id, the number of a group.</summary>
     public uint Index => Kind is RegisterKind.Msr or RegisterKind.KvmOwn ? (uint)Value : (ushort)Value;

@@ -21,7 +21,7 @@ public static class RegisterNames
         .ToFrozenDictionary(field => field.Name, StringComparer.OrdinalIgnoreCase);
 
     private static readonly FrozenDictionary<string, ulong> s_groups = X64Fields.Groups
-        .Concat([Arm64StateIds.MpState, Arm64StateIds.VcpuEvents])
+        .Concat([Arm64StateIds.MpState, Arm64StateIds.VcpuEvents, Arm64StateIds.CounterHz])
         .ToFrozenDictionary(NameOf, StringComparer.OrdinalIgnoreCase);
 
     /// <summary>The name and the id, as messages show a register: <c>IA32_EFER (0x20300002c0000080)</c>.</summary>
@@ -40,7 +40,9 @@ public static class RegisterNames
             return register.Name;
         if (id == GuestShadowStackPointer)
             return "guest_ssp";
-        var name = Arm64Registers.NameOf(id) ?? Arm64StateIds.NameOf(id) ?? X64Fields.GroupName(id);
+        if (id == X64CpuidNames.GroupId)
+            return X64CpuidNames.Group;
+        var name = Arm64Registers.NameOf(id) ?? Arm64StateIds.NameOf(id) ?? GicRegisters.NameOf(id) ?? X64Fields.GroupName(id);
         if (name is not null)
             return name;
         return (id & StateIds.X64MsrMask) == StateIds.X64MsrBase ? X64MsrNames.NameOf((uint)id) : new RegisterId(id).ToParts();
@@ -52,11 +54,17 @@ public static class RegisterNames
     /// <returns>False where nothing has that name.</returns>
     public static bool TryParse(string name, out ulong id)
     {
-        if (Arm64SystemRegisters.TryGetId(name, out id) || Arm64Registers.TryGetId(name, out id) || s_groups.TryGetValue(name, out id))
+        if (Arm64SystemRegisters.TryGetId(name, out id) || Arm64Registers.TryGetId(name, out id) || GicRegisters.TryGetId(name, out id) || s_groups.TryGetValue(name, out id))
             return true;
-        if (s_fields.TryGetValue(name, out var field))
+        if (TryParseField(name, out var field))
         {
             id = field.Id;
+            return true;
+        }
+
+        if (name.Equals(X64CpuidNames.Group, StringComparison.OrdinalIgnoreCase))
+        {
+            id = X64CpuidNames.GroupId;
             return true;
         }
 
@@ -75,10 +83,14 @@ public static class RegisterNames
         return RegisterId.TryParseParts(name, out id);
     }
 
-    /// <summary>Reads the name of a register inside a group, such as <c>rip</c>, <c>cs.base</c>, <c>lapic.tmict</c>.</summary>
+    /// <summary>
+    /// Reads the name of a register inside a group, such as <c>rip</c>, <c>cs.base</c>, <c>lapic.tmict</c>, or of what CPUID tells, such
+    /// as <c>cpuid.7.0.ebx.avx512f</c>.
+    /// </summary>
     /// <param name="name">The name; one that both <c>kvm_sregs</c> and <c>kvm_sregs2</c> have means the latter's.</param>
     /// <param name="field">Where it is.</param>
-    public static bool TryParseField(string name, out RegisterField field) => s_fields.TryGetValue(name, out field);
+    public static bool TryParseField(string name, out RegisterField field) =>
+        s_fields.TryGetValue(name, out field) || X64CpuidNames.TryParseField(name, out field);
 
     /// <summary>The registers of one state item; an item that is one register has one field of all its bytes.</summary>
     /// <param name="id">The item's id.</param>

@@ -31,8 +31,8 @@ public sealed record RegisterPolicy(string Name, ImmutableArray<RegisterRule> Ru
             Ignore("pit*.count_load_time", "The host's time of the set."),
             Ignore("HV_X64_TIME_REF_COUNT", "Counts on."),
             Ignore("HV_X64_VP_RUNTIME", "Counts on."),
-            Ignore("CNTVCT_EL0", "The virtual counter goes on."),
-            Ignore("CNTPCT_EL0", "The physical counter goes on."),
+            Ignore("CNTVCT_EL0", "The virtual counter goes on.", ulong.MaxValue),
+            Ignore("CNTPCT_EL0", "The physical counter goes on.", ulong.MaxValue),
             Ignore("CNTV_CTL_EL0", "ISTATUS says whether the counter has passed the compare value, and the counter goes on.", 1 << 2),
             Ignore("CNTP_CTL_EL0", "ISTATUS says whether the counter has passed the compare value, and the counter goes on.", 1 << 2),
         ]);

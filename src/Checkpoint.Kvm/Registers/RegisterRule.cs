@@ -12,7 +12,10 @@ public enum RegisterAction
     /// <summary>The same value where both have it; either may lack it.</summary>
     MayBeMissing,
 
-    /// <summary>Neither its presence nor its value matters. It is set all the same.</summary>
+    /// <summary>
+    /// Neither its presence nor its value matters, nor whether it could be set, which is tried all the same. With bits it must be there
+    /// and be taken, and only those bits may differ.
+    /// </summary>
     Ignore,
 }
 

@@ -23,7 +23,16 @@ public enum InterruptChip
 
     /// <summary>Local APICs, both 8259, the IOAPIC and the 8254 (KVM_CREATE_IRQCHIP, KVM_CREATE_PIT2).</summary>
     Full = 2,
+
+    /// <summary>arm64: a GICv3 without ITS (KVM_DEV_TYPE_ARM_VGIC_V3), as <see cref="GicDescription"/> says.</summary>
+    GicV3 = 3,
 }
+
+/// <summary>Where a GICv3 is and how many interrupts it has; set before it is initialised, and never changed.</summary>
+/// <param name="DistributorAddress">Guest physical address of the distributor's 64 KiB, a multiple of 64 KiB.</param>
+/// <param name="RedistributorAddress">Guest physical address of the redistributors, 128 KiB for each vCPU, a multiple of 64 KiB.</param>
+/// <param name="Interrupts">Interrupts in all (SGIs, PPIs and SPIs): 64 to 1024, a multiple of 32.</param>
+public sealed record GicDescription(ulong DistributorAddress, ulong RedistributorAddress, uint Interrupts);
 
 /// <summary>One memory slot (KVM_SET_USER_MEMORY_REGION).</summary>
 /// <param name="Slot">The slot's number.</param>
@@ -69,6 +78,9 @@ public sealed record MachineDescription(
     ulong? IdentityMapAddress,
     ReadOnlyMemory<byte> GsiRouting)
 {
+    /// <summary>The GICv3 of a machine with <see cref="InterruptChip.GicV3"/>; null for every other.</summary>
+    public GicDescription? Gic { get; init; }
+
     /// <summary>The size of all memory slots together, in bytes.</summary>
     public ulong MemoryBytes => Memory.Aggregate(0UL, (sum, region) => sum + region.SizeBytes);
 }

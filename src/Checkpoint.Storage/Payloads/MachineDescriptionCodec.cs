@@ -8,7 +8,8 @@ internal static class MachineDescriptionCodec
 {
     public static void Write(PayloadWriter writer, MachineDescription machine)
     {
-        writer.Array(8);
+        // Machines without a GIC are written as they were before there was one.
+        writer.Array(machine.Gic is null ? 8 : 9);
         writer.Integer((int)machine.Architecture);
         var memory = machine.Memory.IsDefault ? [] : machine.Memory;
         writer.Array(memory.Length);
@@ -38,6 +39,12 @@ internal static class MachineDescriptionCodec
         writer.Unsigned(machine.TssAddress);
         writer.Unsigned(machine.IdentityMapAddress);
         writer.Binary(machine.GsiRouting.Span);
+        if (machine.Gic is not { } gic)
+            return;
+        writer.Array(3);
+        writer.Unsigned(gic.DistributorAddress);
+        writer.Unsigned(gic.RedistributorAddress);
+        writer.Unsigned(gic.Interrupts);
     }
 
     public static MachineDescription Read(ref PayloadReader reader)
@@ -46,14 +53,25 @@ internal static class MachineDescriptionCodec
         var machine = new MachineDescription(
             EventParts.ReadArchitecture(ref record),
             record.Next() ? ReadMemory(ref reader) : [],
-            (InterruptChip)record.OneOf((int)InterruptChip.None, (int)InterruptChip.Full, "interrupt chip"),
+            (InterruptChip)record.OneOf((int)InterruptChip.None, (int)InterruptChip.GicV3, "interrupt chip"),
             record.Next() ? ReadVcpus(ref reader) : [],
             record.Next() ? ReadCapabilities(ref reader) : [],
             record.OptionalUnsigned(),
             record.OptionalUnsigned(),
-            record.Binary());
+            record.Binary())
+        {
+            Gic = record.Next() ? ReadGic(ref reader) : null,
+        };
         record.End();
         return machine;
+    }
+
+    private static GicDescription ReadGic(ref PayloadReader reader)
+    {
+        var record = new RecordReader(ref reader, "GIC");
+        var gic = new GicDescription(record.Unsigned(), record.Unsigned(), record.Unsigned32());
+        record.End();
+        return gic;
     }
 
     private static void Write(PayloadWriter writer, EnabledCapability capability)

@@ -48,6 +48,20 @@ public class RunAndRestoreTests
     }
 
     [KvmFact]
+    public async Task A_restored_timer_guest_goes_on_ticking()
+    {
+        using var sandbox = new Sandbox();
+        await sandbox.MakeCheckpointsAsync("a", 3, "--guest", "timer", "--vcpus", "2");
+        var answer = await sandbox.RunAsync("restore", "a@latest", "--run-for", "100ms", "--json");
+        Assert.Equal((0, ""), (answer.ExitCode, answer.Error));
+        var guest = answer.Event("guest");
+        Assert.Equal((true, "timer"), (guest.GetProperty("verified").GetBoolean(), guest.GetProperty("guest").GetString()));
+        var ticks = guest.GetProperty("ticks_at_checkpoint").EnumerateArray().Zip(guest.GetProperty("ticks_now").EnumerateArray()).ToList();
+        Assert.Equal(2, ticks.Count);
+        Assert.All(ticks, each => Assert.True(each.Second.GetUInt64() > each.First.GetUInt64()));
+    }
+
+    [KvmFact]
     public async Task A_check_builds_the_machine_and_runs_nothing()
     {
         using var sandbox = new Sandbox();

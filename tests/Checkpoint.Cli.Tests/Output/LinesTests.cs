@@ -22,7 +22,7 @@ public class LinesTests
         var refusal = new RegisterRefusal(2, "IA32_EFER", StateIds.X64Msr(0xc0000080), new byte[] { 1, 0x0d, 0, 0 }, new byte[] { 1, 0, 0, 0 }, Errno.EINVAL);
         var check = new CheckLine("a", 12, 4, false, "kvm", "x64", "strict", [], [RefusedLine.Of(refusal)]);
         Assert.Equal(
-            """{"event":"check","vm":"a","checkpoint":12,"vcpus":4,"ok":false,"machine":"kvm","arch":"x64","policy":"strict","leniences":[],"refused":[{"vcpu":2,"register":"IA32_EFER","wanted":"0x00000d01","found":"0x00000001","errno":22,"errno_name":"EINVAL"}]}""" + "\n",
+            """{"event":"check","vm":"a","checkpoint":12,"vcpus":4,"ok":false,"machine":"kvm","arch":"x64","policy":"strict","leniences":[],"refused":[{"vcpu":2,"register":"IA32_EFER","wanted":"0x00000d01","found":"0x00000001","errno":22,"errno_name":"EINVAL","bits":[],"batch_written":null,"batch_size":null}]}""" + "\n",
             JsonLine.Of(check, LineContext.Default.CheckLine));
     }
 

@@ -1,4 +1,5 @@
 using Checkpoint.Kvm.Device.Linux;
+using Checkpoint.Remote;
 using Xunit.Abstractions;
 using Xunit.Sdk;
 
@@ -8,7 +9,8 @@ namespace Checkpoint.Kvm.Tests.Contracts;
 [AttributeUsage(AttributeTargets.Class)]
 public sealed class NeedsKvmAttribute : Attribute
 {
-    internal static string? ReasonAgainst { get; } = Find();
+    /// <summary>Why this host has no KVM; null where it has.</summary>
+    public static string? ReasonAgainst { get; } = Find();
 
     private static string? Find()
     {
@@ -19,6 +21,22 @@ public sealed class NeedsKvmAttribute : Attribute
         system.Dispose();
         return null;
     }
+}
+
+/// <summary>Marks a fixture that reaches the host's own KVM through an agent.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class NeedsLocalAgentAttribute : Attribute
+{
+    /// <summary>Why there can be no such agent; null where there can.</summary>
+    public static string? ReasonAgainst { get; } = AgentHost.ReasonAgainstLocal() ?? NeedsKvmAttribute.ReasonAgainst;
+}
+
+/// <summary>Marks a fixture whose laws are those of an emulated arm64 machine's KVM.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class NeedsArm64KernelAttribute : Attribute
+{
+    /// <summary>Why there is no such machine; null where there is.</summary>
+    public static string? ReasonAgainst { get; } = AgentHost.ReasonAgainstArm64();
 }
 
 /// <summary>A law of a contract: one method, run by every fixture, skipped with its reason by one that lacks what it needs.</summary>
@@ -47,7 +65,10 @@ public sealed class ContractTestCase : XunitTestCase
     }
 
     protected override string? GetSkipReason(IAttributeInfo factAttribute) =>
-        TestMethod.TestClass.Class.GetCustomAttributes(typeof(NeedsKvmAttribute).AssemblyQualifiedName).Any()
-            ? NeedsKvmAttribute.ReasonAgainst
-            : base.GetSkipReason(factAttribute);
+        Has<NeedsKvmAttribute>() ? NeedsKvmAttribute.ReasonAgainst
+        : Has<NeedsLocalAgentAttribute>() ? NeedsLocalAgentAttribute.ReasonAgainst
+        : Has<NeedsArm64KernelAttribute>() ? NeedsArm64KernelAttribute.ReasonAgainst
+        : base.GetSkipReason(factAttribute);
+
+    private bool Has<T>() => TestMethod.TestClass.Class.GetCustomAttributes(typeof(T).AssemblyQualifiedName).Any();
 }

@@ -16,6 +16,8 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
     public int ApiVersion => inner.ApiVersion;
 
+    public ulong CounterHz => inner.CounterHz;
+
     public int CheckExtension(uint capability) => Watch("KVM_CHECK_EXTENSION", () => inner.CheckExtension(capability));
 
     public ReadOnlyMemory<byte> GetSupportedCpuid() => inner.GetSupportedCpuid();
@@ -83,6 +85,8 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
             _vm.Set(request, argument);
         }
 
+        public IKvmDevice CreateDevice(uint type) => _kvm.Watch("KVM_CREATE_DEVICE", () => new Device(_kvm, _vm.CreateDevice(type)));
+
         public IVcpu CreateVcpu(uint id, int index) => _kvm.Watch("KVM_CREATE_VCPU", () => new WatchedVcpu(_kvm, _vm.CreateVcpu(id, index)));
 
         public void Dispose()
@@ -110,12 +114,39 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Write(ulong guestAddress, ReadOnlySpan<byte> source) => _memory.Write(guestAddress, source);
 
-        public Memory<byte> Window(ulong guestAddress, int length) => _memory.Window(guestAddress, length);
+        public void Fill<TState>(ulong guestAddress, int length, TState state, System.Buffers.SpanAction<byte, TState> write) =>
+            _memory.Fill(guestAddress, length, state, write);
 
         public void Dispose()
         {
             _kvm._open.Remove("memory");
             _memory.Dispose();
+        }
+    }
+
+    private sealed class Device : IKvmDevice
+    {
+        private readonly WatchedKvm _kvm;
+        private readonly IKvmDevice _device;
+
+        public Device(WatchedKvm kvm, IKvmDevice device)
+        {
+            _kvm = kvm;
+            _device = device;
+            kvm._open.Add("device");
+        }
+
+        public bool HasAttribute(uint group, ulong attribute) => _kvm.Watch("KVM_HAS_DEVICE_ATTR", () => _device.HasAttribute(group, attribute));
+
+        public ulong GetAttribute(uint group, ulong attribute) => _kvm.Watch("KVM_GET_DEVICE_ATTR", () => _device.GetAttribute(group, attribute));
+
+        public void SetAttribute(uint group, ulong attribute, ulong value) =>
+            _kvm.Watch("KVM_SET_DEVICE_ATTR", () => _device.SetAttribute(group, attribute, value));
+
+        public void Dispose()
+        {
+            _kvm._open.Remove("device");
+            _device.Dispose();
         }
     }
 
@@ -218,7 +249,11 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Unbind() => _vcpu.Unbind();
 
-        public VcpuExit Run() => _vcpu.Run();
+        public VcpuExit Run()
+        {
+            _kvm.Watch("KVM_RUN", () => { });
+            return _vcpu.Run();
+        }
 
         public void Kick() => _vcpu.Kick();
 

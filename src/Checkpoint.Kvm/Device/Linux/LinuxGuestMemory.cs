@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using Checkpoint.Kvm.Interop;
 using Checkpoint.Protocol.State;
@@ -28,7 +29,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
     internal static LinuxGuestMemory Create(IReadOnlyList<MemoryRegion> regions)
     {
         ArgumentNullException.ThrowIfNull(regions);
-        CheckRegions(regions, (ulong)Environment.SystemPageSize);
+        MemorySlots.Check(regions, (ulong)Environment.SystemPageSize);
         var slots = ImmutableArray.CreateBuilder<Slot>(regions.Count);
         try
         {
@@ -47,7 +48,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
     internal static LinuxGuestMemory Adopt(IReadOnlyList<AdoptedRegion> regions)
     {
         ArgumentNullException.ThrowIfNull(regions);
-        CheckRegions([.. regions.Select(adopted => adopted.Region)], (ulong)Environment.SystemPageSize);
+        MemorySlots.Check([.. regions.Select(adopted => adopted.Region)], (ulong)Environment.SystemPageSize);
         if (regions.Any(adopted => adopted.HostAddress is 0 or -1))
             throw new ArgumentException("An adopted region has no host address.", nameof(regions));
         return new LinuxGuestMemory([.. regions
@@ -92,6 +93,16 @@ public sealed class LinuxGuestMemory : IGuestMemory
     }
 
     /// <inheritdoc/>
+    public void Fill<TState>(ulong guestAddress, int length, TState state, SpanAction<byte, TState> write)
+    {
+        ArgumentNullException.ThrowIfNull(write);
+        write(Window(guestAddress, length).Span, state);
+    }
+
+    /// <summary>The host's view of a range, without a copy. It is valid until the memory is disposed of.</summary>
+    /// <param name="guestAddress">Guest physical address.</param>
+    /// <param name="length">Bytes, at most 1 GiB.</param>
+    /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>
     public unsafe Memory<byte> Window(ulong guestAddress, int length)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(length);
@@ -108,37 +119,11 @@ public sealed class LinuxGuestMemory : IGuestMemory
             slot.Mapping.Dispose();
     }
 
-    private static void CheckRegions(IReadOnlyList<MemoryRegion> regions, ulong pageBytes)
-    {
-        var end = 0UL;
-        foreach (var region in regions.OrderBy(region => region.GuestAddress))
-        {
-            if (region.SizeBytes == 0 || region.SizeBytes % pageBytes != 0 || region.GuestAddress % pageBytes != 0)
-                throw new ArgumentException($"Slot {region.Slot} is not made of whole pages of {pageBytes} bytes.", nameof(regions));
-            if (region.SizeBytes > long.MaxValue || region.GuestAddress > ulong.MaxValue - region.SizeBytes)
-                throw new ArgumentException($"Slot {region.Slot} goes beyond the last address.", nameof(regions));
-            if (region.GuestAddress < end)
-                throw new ArgumentException($"Slot {region.Slot} overlaps the one before it.", nameof(regions));
-            end = region.GuestAddress + region.SizeBytes;
-        }
-    }
-
     private Slot Find(ulong guestAddress, ulong length)
     {
         // The mappings may live on with the VM; what is asked for through this object must not depend on that.
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        foreach (var slot in Slots)
-        {
-            // Differences instead of sums: an address near the end of the number range does not wrap into a slot.
-            if (guestAddress < slot.Region.GuestAddress)
-                break;
-            var offset = guestAddress - slot.Region.GuestAddress;
-            if (offset <= slot.Region.SizeBytes && length <= slot.Region.SizeBytes - offset)
-                return slot;
-        }
-
-        throw new ArgumentOutOfRangeException(
-            nameof(guestAddress), $"The {length} bytes from guest address 0x{guestAddress:x} are not inside one memory slot.");
+        return Slots[MemorySlots.Find(Regions, guestAddress, length)];
     }
 
     internal sealed record Slot(MemoryRegion Region, Mapping Mapping)

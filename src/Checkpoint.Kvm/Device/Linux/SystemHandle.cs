@@ -23,6 +23,9 @@ public sealed class SystemHandle : IKvm
     /// <inheritdoc/>
     public int ApiVersion => Ioctl.Value(_fd, KvmRequests.GetApiVersion, 0);
 
+    /// <inheritdoc/>
+    public ulong CounterHz => CounterFrequency.Hz;
+
     /// <summary>KVM_GET_VCPU_MMAP_SIZE: the bytes that a vCPU shares with the kernel.</summary>
     public int VcpuMmapSizeBytes => Ioctl.Value(_fd, KvmRequests.GetVcpuMmapSize, 0);
 

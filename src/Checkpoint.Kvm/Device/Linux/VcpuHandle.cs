@@ -220,10 +220,10 @@ public sealed unsafe class VcpuHandle : IVcpu
         ArgumentNullException.ThrowIfNull(batch);
         int result;
         // The batch owns the argument and the values that it points to, all in memory that does not move, and is kept alive
-        // over the call; the kernel touches the pairs and as many bytes of the values as the ids say.
+        // over the call; the kernel reads the pairs, touches as many bytes of the values as the ids say, and may change the count.
         fixed (ulong* pointer = batch.Argument)
             result = Ioctl.TryPointer(_fd, request, pointer);
-        GC.KeepAlive(batch);
+        batch.Settle();
         return result < 0 ? -result : 0;
     }
 }

@@ -204,6 +204,19 @@ public sealed class VmHandle : IVm
         return Ioctl.Value(_fd, request, argument);
     }
 
+    /// <inheritdoc cref="IVm.CreateDevice"/>
+    public DeviceHandle CreateDevice(uint type)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        var argument = new kvm_create_device { type = type };
+        Ioctl.Struct(_fd, KvmRequests.CreateDevice, ref argument);
+        var fd = KvmFd.Adopt((int)argument.fd, closes: true);
+        fd.Hold(_fd);
+        return new DeviceHandle(fd);
+    }
+
+    IKvmDevice IVm.CreateDevice(uint type) => CreateDevice(type);
+
     /// <inheritdoc cref="IVm.CreateVcpu"/>
     public VcpuHandle CreateVcpu(uint id, int index)
     {

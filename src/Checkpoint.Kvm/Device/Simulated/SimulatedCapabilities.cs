@@ -1,3 +1,4 @@
+using Checkpoint.Kvm.Device.Simulated.X64;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Device.Simulated;
@@ -47,6 +48,7 @@ internal sealed class SimulatedCapabilities(SimulatedKvmOptions options)
         KvmCapability.SplitIrqchip => options.SplitIrqchip ? 1 : 0,
         KvmCapability.Sregs2 => options.Sregs2 ? 1 : 0,
         KvmCapability.Xsave2 => options.Xsave2Bytes,
+        KvmCapability.NestedState => options.NestedState ? X64Nested.MostBytes : 0,
         KvmCapability.SyncRegs => options.SyncRegs ? AllSyncRegs : 0,
         KvmCapability.VcpuAttributes => options.TscOffset ? 1 : 0,
         _ => 0,

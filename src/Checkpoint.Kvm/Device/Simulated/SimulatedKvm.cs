@@ -17,6 +17,7 @@ public sealed class SimulatedKvm : IKvm
     internal const int MaxCpuidEntries = 256;
 
     private const int StableApiVersion = 12;
+    private const ulong NanosecondsPerSecond = 1_000_000_000;
 
     private readonly SimulatedCapabilities _capabilities;
     private bool _isDisposed;
@@ -46,6 +47,9 @@ public sealed class SimulatedKvm : IKvm
             return StableApiVersion;
         }
     }
+
+    /// <inheritdoc/>
+    public ulong CounterHz => Options.Architecture == MachineArchitecture.Arm64 ? NanosecondsPerSecond : 0;
 
     internal ILookup<ulong, SimulatedRegisterRule> Rules { get; }
 

@@ -40,6 +40,9 @@ public sealed record SimulatedKvmOptions
     /// <summary>KVM_CAP_SREGS2.</summary>
     public bool Sregs2 { get; init; } = true;
 
+    /// <summary>KVM_CAP_NESTED_STATE of an Intel processor.</summary>
+    public bool NestedState { get; init; }
+
     /// <summary>KVM_CAP_SYNC_REGS of x86.</summary>
     public bool SyncRegs { get; init; } = true;
 

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Immutable;
 using Checkpoint.Protocol.State;
 
@@ -8,7 +9,7 @@ namespace Checkpoint.Kvm.Device.Simulated;
 /// </summary>
 public sealed class SimulatedMemory : IGuestMemory
 {
-    private const int MaxWindowBytes = 1 << 30;
+    private const int MaxFillBytes = 1 << 30;
 
     private bool _isDisposed;
 
@@ -28,18 +29,7 @@ public sealed class SimulatedMemory : IGuestMemory
     public static SimulatedMemory Create(IReadOnlyList<MemoryRegion> regions)
     {
         ArgumentNullException.ThrowIfNull(regions);
-        var end = 0UL;
-        foreach (var region in regions.OrderBy(region => region.GuestAddress))
-        {
-            if (region.SizeBytes == 0 || region.SizeBytes % MemoryRegion.PageBytes != 0 || region.GuestAddress % MemoryRegion.PageBytes != 0)
-                throw new ArgumentException($"Slot {region.Slot} is not made of whole pages of {MemoryRegion.PageBytes} bytes.", nameof(regions));
-            if (region.SizeBytes > long.MaxValue || region.GuestAddress > ulong.MaxValue - region.SizeBytes)
-                throw new ArgumentException($"Slot {region.Slot} goes beyond the last address.", nameof(regions));
-            if (region.GuestAddress < end)
-                throw new ArgumentException($"Slot {region.Slot} overlaps the one before it.", nameof(regions));
-            end = region.GuestAddress + region.SizeBytes;
-        }
-
+        MemorySlots.Check(regions, MemoryRegion.PageBytes);
         return new SimulatedMemory([.. regions.OrderBy(region => region.GuestAddress).Select(region => new SimulatedSlot(region))]);
     }
 
@@ -61,33 +51,21 @@ public sealed class SimulatedMemory : IGuestMemory
     }
 
     /// <inheritdoc/>
-    public Memory<byte> Window(ulong guestAddress, int length)
+    /// <remarks>As on KVM, a write by the host is not in the dirty log.</remarks>
+    public void Fill<TState>(ulong guestAddress, int length, TState state, SpanAction<byte, TState> write)
     {
+        ArgumentNullException.ThrowIfNull(write);
         ArgumentOutOfRangeException.ThrowIfNegative(length);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, MaxWindowBytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(length, MaxFillBytes);
         var slot = Find(guestAddress, (ulong)length);
         ThrowIfDisposed();
-        return new SimulatedWindow(this, slot, guestAddress - slot.Region.GuestAddress, length).Memory;
+        write(slot.From(guestAddress - slot.Region.GuestAddress, length), state);
     }
 
     /// <inheritdoc/>
     public void Dispose() => _isDisposed = true;
 
-    internal void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(_isDisposed, this);
+    private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(_isDisposed, this);
 
-    private SimulatedSlot Find(ulong guestAddress, ulong length)
-    {
-        foreach (var slot in Slots)
-        {
-            // Differences instead of sums: an address near the end of the number range does not wrap into a slot.
-            if (guestAddress < slot.Region.GuestAddress)
-                break;
-            var offset = guestAddress - slot.Region.GuestAddress;
-            if (offset <= slot.Region.SizeBytes && length <= slot.Region.SizeBytes - offset)
-                return slot;
-        }
-
-        throw new ArgumentOutOfRangeException(
-            nameof(guestAddress), $"The {length} bytes from guest address 0x{guestAddress:x} are not inside one memory slot.");
-    }
+    private SimulatedSlot Find(ulong guestAddress, ulong length) => Slots[MemorySlots.Find(Regions, guestAddress, length)];
 }

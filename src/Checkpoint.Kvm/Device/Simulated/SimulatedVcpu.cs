@@ -121,14 +121,14 @@ public abstract partial class SimulatedVcpu : IVcpu
     public int GetManyRegs(RegisterBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        return MoveManyRegs(batch.Ids, batch.ValueOf, isWrite: false);
+        return MoveManyRegs(batch, isWrite: false);
     }
 
     /// <inheritdoc/>
     public int SetManyRegs(RegisterBatch batch)
     {
         ArgumentNullException.ThrowIfNull(batch);
-        return MoveManyRegs(batch.Ids, batch.ValueOf, isWrite: true);
+        return MoveManyRegs(batch, isWrite: true);
     }
 
     /// <inheritdoc/>
@@ -174,8 +174,18 @@ public abstract partial class SimulatedVcpu : IVcpu
     /// KVM_GET_MANY_REGS and KVM_SET_MANY_REGS: the registers in array order, a duplicate as often as it appears, until the
     /// first error, which is the one of the register's own call.
     /// </summary>
-    internal int MoveManyRegs(ReadOnlySpan<ulong> ids, PlaceOfValue placeOf, bool isWrite)
+    internal int MoveManyRegs(ReadOnlySpan<ulong> ids, PlaceOfValue placeOf, bool isWrite) => MoveManyRegs(ids, placeOf, isWrite, out _);
+
+    private int MoveManyRegs(RegisterBatch batch, bool isWrite)
     {
+        var errno = MoveManyRegs(batch.Ids, batch.ValueOf, isWrite, out var done);
+        batch.Done = Options.ManyRegs == SimulatedManyRegs.Counting && errno != 0 ? done : null;
+        return errno;
+    }
+
+    private int MoveManyRegs(ReadOnlySpan<ulong> ids, PlaceOfValue placeOf, bool isWrite, out int? done)
+    {
+        done = null;
         ThrowIfDisposed();
         if (Options.ManyRegs == SimulatedManyRegs.Absent)
             return Errno.EINVAL;
@@ -189,6 +199,7 @@ public abstract partial class SimulatedVcpu : IVcpu
             return Options.ManyRegs == SimulatedManyRegs.AsProposed ? Errno.ENOMEM : 0;
         for (var i = 0; i < ids.Length; i++)
         {
+            done = i;
             var value = placeOf(i);
             if (value.IsEmpty)
                 return Errno.EFAULT;

@@ -13,10 +13,12 @@ public sealed class SimulatedVm : IVm
 {
     private const ulong FirstAddressBeyond = 1UL << 48;
     private const uint MaxVcpuIds = 4096; // KVM_MAX_VCPU_IDS
+    private const uint GicV3DeviceType = 7; // KVM_DEV_TYPE_ARM_VGIC_V3
 
     private readonly object _gate = new();
     private readonly List<SimulatedVcpu> _vcpus = [];
     private bool _isDisposed;
+    private bool _hasGic;
 
     internal SimulatedVm(SimulatedKvm kvm)
     {
@@ -65,6 +67,9 @@ public sealed class SimulatedVm : IVm
     internal ulong HostTsc => Kvm.Options.HostTscAtStart + (ulong)(((UInt128)NowNs * Kvm.Options.TscKhz) / 1_000_000);
 
     internal bool HasVcpus => _vcpus.Count > 0;
+
+    /// <summary>The ids of the vCPUs, in the order of their creation.</summary>
+    internal IReadOnlyList<uint> VcpuIds => [.. _vcpus.Select(vcpu => vcpu.Id)];
 
     /// <inheritdoc/>
     public int CheckExtension(uint capability)
@@ -130,7 +135,7 @@ public sealed class SimulatedVm : IVm
     /// <inheritdoc/>
     public void CreateIrqchip()
     {
-        // The GICv3 of arm64 is a device of its own, which the seam does not have yet.
+        // The GICv3 of arm64 is a device of its own.
         RequireX64(KvmRequests.CreateIrqchip);
         Check(KvmRequests.CreateIrqchip, Chips.CreateAll());
     }
@@ -166,6 +171,16 @@ public sealed class SimulatedVm : IVm
         StructArgument.CheckVm(request, argument.Length);
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         Check(request, IsX64 ? Chips.Set(request, argument) : Errno.ENOTTY);
+    }
+
+    /// <inheritdoc/>
+    public IKvmDevice CreateDevice(uint type)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        var errno = IsX64 || type != GicV3DeviceType ? Errno.ENODEV : _hasGic ? Errno.EEXIST : HasRun ? Errno.EBUSY : 0;
+        Check(KvmRequests.CreateDevice, errno);
+        _hasGic = true;
+        return new SimulatedGicV3(this);
     }
 
     /// <inheritdoc cref="IVm.CreateVcpu"/>

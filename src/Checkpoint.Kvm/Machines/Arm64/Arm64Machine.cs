@@ -6,17 +6,22 @@ using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Machines.Arm64;
 
-/// <summary>An AArch64 virtual machine, without an interrupt controller in the kernel.</summary>
+/// <summary>An AArch64 virtual machine, with a GICv3 in the kernel or with no interrupt controller there.</summary>
 public sealed class Arm64Machine : Machine
 {
     private const uint PointerAuthAddress = 171; // KVM_CAP_ARM_PTRAUTH_ADDRESS
     private const uint PointerAuthGeneric = 172; // KVM_CAP_ARM_PTRAUTH_GENERIC
 
     private readonly IVm _vm;
+    private readonly Arm64Gic? _gic;
+    private readonly Arm64Counter _counter;
 
-    private Arm64Machine(IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, MachineDescription description, RegisterBatching? batching)
+    private Arm64Machine(
+        IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, Arm64Gic? gic, ulong counterHz, MachineDescription description, RegisterBatching? batching)
     {
         _vm = vm;
+        _gic = gic;
+        _counter = new Arm64Counter(counterHz);
         Memory = memory;
         Description = description;
         Vcpus = [.. vcpus.Select(vcpu => new Arm64VcpuState(vcpu, batching))];
@@ -32,7 +37,7 @@ public sealed class Arm64Machine : Machine
     public override ImmutableArray<VcpuState> Vcpus { get; }
 
     /// <inheritdoc/>
-    /// <remarks>The guest's time is its counter, in ticks of a frequency that KVM does not tell.</remarks>
+    /// <remarks>The guest's time is its counter, which its vCPUs have.</remarks>
     public override long? GuestClockNs => null;
 
     /// <summary>Describes a plain machine that this host can build.</summary>
@@ -40,7 +45,8 @@ public sealed class Arm64Machine : Machine
     /// <param name="vcpus">How many vCPUs; their ids are 0, 1, 2, ….</param>
     /// <param name="memoryBytes">Guest memory from address 0, a multiple of 4096.</param>
     /// <param name="features">What the vCPUs have; null for PSCI, and SVE and pointer authentication where the host offers them.</param>
-    public static MachineDescription Describe(IKvm kvm, int vcpus, ulong memoryBytes, Arm64VcpuFeatures? features = null)
+    /// <param name="gic">The GICv3; null for a machine without an interrupt controller in the kernel.</param>
+    public static MachineDescription Describe(IKvm kvm, int vcpus, ulong memoryBytes, Arm64VcpuFeatures? features = null, GicDescription? gic = null)
     {
         using var vm = kvm.CreateVm();
         var preferred = new byte[KvmRequests.ArmPreferredTarget.ArgumentSize];
@@ -51,12 +57,15 @@ public sealed class Arm64Machine : Machine
         return new MachineDescription(
             MachineArchitecture.Arm64,
             [new MemoryRegion(0, 0, 0, memoryBytes)],
-            InterruptChip.None,
+            gic is null ? InterruptChip.None : InterruptChip.GicV3,
             [.. Enumerable.Range(0, vcpus).Select(i => new VcpuDescription((uint)i, init))],
             [],
             null,
             null,
-            ReadOnlyMemory<byte>.Empty);
+            ReadOnlyMemory<byte>.Empty)
+        {
+            Gic = gic,
+        };
     }
 
     /// <summary>Builds a machine as described: empty memory, vCPUs in their reset state.</summary>
@@ -64,30 +73,33 @@ public sealed class Arm64Machine : Machine
     /// <param name="description">What to build.</param>
     /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
     /// <exception cref="KvmException">This host can't build it.</exception>
-    /// <exception cref="ArgumentException">The description has an interrupt controller.</exception>
+    /// <exception cref="ArgumentException">The description has an interrupt controller that is none of arm64's.</exception>
     public static Arm64Machine Create(IKvm kvm, MachineDescription description, RegisterBatching? batching = null)
     {
-        if (description.InterruptChip != InterruptChip.None)
-            throw new ArgumentException("An arm64 machine's interrupt controller can't be built yet: describe it with InterruptChip.None.", nameof(description));
+        RequireKnownChip(description);
         var vm = kvm.CreateVm();
         IGuestMemory? memory = null;
+        Arm64Gic? gic = null;
         var vcpus = new List<IVcpu>();
         try
         {
             foreach (var capability in description.Capabilities)
                 vm.EnableCapability(capability);
             memory = vm.CreateMemory(description.Memory);
+            if (description.Gic is { } described)
+                gic = Arm64Gic.Create(vm, described);
 
-            // All vCPUs before the first is initialised: MPIDR_EL1 and the VM's features are one for all of them.
+            // In the original order, which decides whose redistributor is which (arm-vgic-v3.rst). All vCPUs before the first is initialised: MPIDR_EL1 and the VM's features are one for all of them.
             foreach (var each in description.Vcpus)
                 vcpus.Add(vm.CreateVcpu(each.Id, vcpus.Count));
             for (var i = 0; i < vcpus.Count; i++)
                 Initialise(vcpus[i], new Arm64VcpuInit(description.Vcpus[i].Features));
-            return new Arm64Machine(vm, memory, vcpus, description, batching);
+            gic?.Start(description.Gic!, vcpus);
+            return new Arm64Machine(vm, memory, vcpus, gic, kvm.CounterHz, description, batching);
         }
         catch
         {
-            Free(vm, memory, vcpus);
+            Free(vm, memory, vcpus, gic);
             throw;
         }
     }
@@ -101,13 +113,20 @@ public sealed class Arm64Machine : Machine
     /// <param name="vcpus">The vCPUs in the order of their creation, initialised and finalized.</param>
     /// <param name="description">What the machine was built with; the vector lengths of its vCPUs are replaced.</param>
     /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
+    /// <param name="gic">The description's GICv3, initialised; this machine disposes of it.</param>
+    /// <param name="counterHz">CNTFRQ_EL0, as <see cref="IKvm.CounterHz"/> gives it; 0 where nobody knows.</param>
     public static Arm64Machine Adopt(
         IVm vm,
         IGuestMemory memory,
         IReadOnlyList<IVcpu> vcpus,
         MachineDescription description,
-        RegisterBatching? batching = null)
+        RegisterBatching? batching = null,
+        IKvmDevice? gic = null,
+        ulong counterHz = 0)
     {
+        RequireKnownChip(description);
+        if (gic is null != description.Gic is null)
+            throw new ArgumentException("The GICv3 and its description go together.", nameof(gic));
         if (vcpus.Count != description.Vcpus.Length)
             throw new ArgumentException($"The description has {description.Vcpus.Length} vCPUs, the machine {vcpus.Count}.", nameof(description));
         var described = description with
@@ -115,28 +134,27 @@ public sealed class Arm64Machine : Machine
             Memory = memory.Regions,
             Vcpus = [.. description.Vcpus.Zip(vcpus, (each, vcpu) => each with { Features = WithLengths(each.Features, vcpu) })],
         };
-        return new Arm64Machine(vm, memory, vcpus, described, batching);
+        var adopted = gic is null ? null : Arm64Gic.Adopt(gic, description.Gic!, vcpus);
+        return new Arm64Machine(vm, memory, vcpus, adopted, counterHz, described, batching);
     }
 
     /// <inheritdoc/>
-    public override void CaptureVm()
-    {
-        // What belongs to the VM alone is its counters' offset, and that is in the vCPUs' counters.
-    }
+    public override void CaptureVm() => _gic?.Capture();
 
     /// <inheritdoc/>
-    public override StateList ToVmStateList() => StateList.Empty;
+    /// <remarks>The counters' offset, which belongs to the VM too, is in the vCPUs' counters.</remarks>
+    public override StateList ToVmStateList() => StateList.Create([.. _counter.Items(), .. _gic?.Items() ?? []]);
 
     /// <inheritdoc/>
     /// <remarks>
     /// The lists of checkpoint and machine are compared first, and where the policy does not let them differ nothing is set.
     /// </remarks>
-    /// <exception cref="NotSupportedException">The clock is to advance: the counter's frequency, which that needs, KVM does not tell.</exception>
+    /// <exception cref="NotSupportedException">The clock is to advance, and nobody knows how fast this host's counter counts.</exception>
     public override RestoreReport Restore(
         StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null)
     {
         if (clock == ClockPolicy.Advance)
-            throw new NotSupportedException("An arm64 machine's clock can't be advanced: KVM does not tell the counter's frequency; freeze it.");
+            document = document with { Vcpus = [.. document.Vcpus.Select(vcpu => _counter.Advance(vcpu, now - takenAt))] };
 
         var shape = new StateComparison(policy ?? RegisterPolicy.Strict);
         for (var i = 0; i < Vcpus.Length; i++)
@@ -145,12 +163,18 @@ public sealed class Arm64Machine : Machine
             shape.AddShape(i, document.Vcpus[i], Vcpus[i].ToStateList());
         }
 
+        CaptureVm();
+        shape.AddShape(null, document.Vm, ToVmStateList());
         if (shape.Report.Refusals.Count > 0)
             return shape.Report;
 
         var refusals = new List<RegisterRefusal>();
         foreach (var vcpu in Vcpus)
             refusals.AddRange(vcpu.Restore(document.Vcpus[vcpu.Vcpu.Index]));
+
+        // After the vCPUs, whose interfaces are part of it, and whose identification registers say what they have.
+        if (_gic is not null)
+            refusals.AddRange(_gic.Restore(document.Vm));
 
         var comparison = new StateComparison(policy ?? RegisterPolicy.Strict);
         for (var i = 0; i < Vcpus.Length; i++)
@@ -159,7 +183,8 @@ public sealed class Arm64Machine : Machine
             comparison.Add(i, document.Vcpus[i], Vcpus[i].ToStateList(), refusals.Where(refusal => refusal.Vcpu == i));
         }
 
-        comparison.Add(null, document.Vm, ToVmStateList(), []);
+        CaptureVm();
+        comparison.Add(null, document.Vm, ToVmStateList(), refusals.Where(refusal => refusal.Vcpu is null));
         return comparison.Report;
     }
 
@@ -167,7 +192,7 @@ public sealed class Arm64Machine : Machine
     protected override void Dispose(bool disposing)
     {
         if (disposing)
-            Free(_vm, Memory, Vcpus.Select(state => state.Vcpu));
+            Free(_vm, Memory, Vcpus.Select(state => state.Vcpu), _gic);
     }
 
     // The beginning of the order in which a vCPU is made and restored; the rest is Arm64VcpuState's.
@@ -223,8 +248,17 @@ public sealed class Arm64Machine : Machine
             ? features
             : (byte[])[.. features.Span[..Arm64VcpuInit.StructSize], .. LengthsOf(vcpu)];
 
-    private static void Free(IVm vm, IGuestMemory? memory, IEnumerable<IVcpu> vcpus)
+    private static void RequireKnownChip(MachineDescription description)
     {
+        if (description.InterruptChip is not (InterruptChip.None or InterruptChip.GicV3))
+            throw new ArgumentException($"An arm64 machine has no interrupt controller {description.InterruptChip}.", nameof(description));
+        if (description.InterruptChip == InterruptChip.GicV3 != description.Gic is not null)
+            throw new ArgumentException("A GICv3 needs its addresses and its number of interrupts, and nothing else has them.", nameof(description));
+    }
+
+    private static void Free(IVm vm, IGuestMemory? memory, IEnumerable<IVcpu> vcpus, Arm64Gic? gic)
+    {
+        gic?.Dispose();
         foreach (var vcpu in vcpus)
             vcpu.Dispose();
         vm.Dispose();

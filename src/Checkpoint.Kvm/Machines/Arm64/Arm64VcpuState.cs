@@ -7,9 +7,6 @@ namespace Checkpoint.Kvm.Machines.Arm64;
 /// <summary>An arm64 vCPU's state: every register that its kernel lists, its pending events, and whether it runs.</summary>
 internal sealed class Arm64VcpuState : VcpuState
 {
-    private static readonly ulong s_virtualCounter = Arm64SystemRegisters.IdOf("CNTVCT_EL0");
-    private static readonly ulong s_physicalCounter = Arm64SystemRegisters.IdOf("CNTPCT_EL0");
-
     private static readonly ulong[] s_timerControls = [Arm64SystemRegisters.IdOf("CNTV_CTL_EL0"), Arm64SystemRegisters.IdOf("CNTP_CTL_EL0")];
 
     private readonly RegisterImage _registers;
@@ -78,26 +75,21 @@ internal sealed class Arm64VcpuState : VcpuState
         var image = RegisterImage.Create(_registers.Batching, ordered.Select(item => item.Id));
         for (var i = 0; i < ordered.Count; i++)
             ordered[i].Value.Span.CopyTo(image.ValueOf(i));
-        foreach (var (index, errno) in image.Write(Vcpu))
-            refusals.Add(new RegisterRefusal(Vcpu.Index, RegisterNames.NameOf(ordered[index].Id), ordered[index].Id, ordered[index].Value, default, errno));
+        var refused = image.Write(Vcpu);
+        refusals.AddRange(refused.Select(each =>
+            RegisterRefusal.InBatch(Vcpu.Index, ordered[each.Index], each.Errno, ordered.Count - refused.Count, ordered.Count)));
     }
 
     private bool IsSet(ulong id)
     {
-        // The host's identity (MIDR_EL1, CTR_EL0, …): the kernel refuses any other value, so the comparison is what counts.
-        if (Arm64SystemRegisters.IsInvariant(id))
-            return false;
-
         // Set when the vCPU was made; after KVM_ARM_VCPU_FINALIZE it gives EPERM (api.rst 4.68).
         if (id == Arm64Registers.SveLengths)
             return false;
 
         // Since Linux 6.4 a counter's value sets an offset that all vCPUs of the VM share (as KVM_ARM_SET_COUNTER_OFFSET does):
         // the first vCPU sets it, and the later ones would each move it by the time in between.
-        return Vcpu.Index == 0 || !IsCounter(id);
+        return Vcpu.Index == 0 || !Arm64Counter.IsCounter(id);
     }
-
-    private static bool IsCounter(ulong id) => id == s_virtualCounter || id == s_physicalCounter;
 
     private static int Rank(ulong id) => new RegisterId(id).Kind switch
     {
@@ -108,12 +100,13 @@ internal sealed class Arm64VcpuState : VcpuState
         // The PSCI version and the workarounds are part of what the guest was told at its boot.
         RegisterKind.Firmware => 1,
 
-        // Since Linux 6.6 they can be written, and they decide which of the others exist and which bits those take.
-        RegisterKind.SystemRegister when IsIdentification(id) => 2,
+        // Since Linux 6.6 they can be written, and they decide which of the others exist and which bits those take. The host's
+        // own identity (MIDR_EL1, CTR_EL0, …) is taken where it is the same; later kernels take some of it otherwise too.
+        RegisterKind.SystemRegister when IsIdentification(id) || Arm64SystemRegisters.IsInvariant(id) => 2,
 
         // The counter before what is measured on it, and a timer's control last: switched on against an old counter or an
         // old compare value it would fire at once.
-        RegisterKind.SystemRegister when IsCounter(id) => 4,
+        RegisterKind.SystemRegister when Arm64Counter.IsCounter(id) => 4,
         RegisterKind.SystemRegister when s_timerControls.Contains(id) => 6,
         RegisterKind.SystemRegister when Arm64SystemRegisters.TryGet(id, out var register) && register.Group == Arm64RegisterGroup.Timer => 5,
         _ => 3,

@@ -19,12 +19,14 @@ public sealed class X64Machine : Machine
     private const ulong Tss = 0xfffb_d000;
     private const ulong IoapicPins = 24;
 
+    private readonly IKvm _kvm;
     private readonly IVm _vm;
     private readonly X64VmState _vmState;
     private readonly ImmutableArray<X64VcpuState> _states;
 
     private X64Machine(IKvm kvm, IVm vm, IGuestMemory memory, IReadOnlyList<IVcpu> vcpus, MachineDescription description, RegisterBatching? batching)
     {
+        _kvm = kvm;
         _vm = vm;
         Memory = memory;
         Description = description;
@@ -147,6 +149,9 @@ public sealed class X64Machine : Machine
         StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null)
     {
         var comparison = new StateComparison(policy ?? RegisterPolicy.Strict);
+        if (!HasTheShapeOf(document, comparison))
+            return comparison.Report;
+
         var refusals = new List<RegisterRefusal>();
 
         // The clock first: the vCPUs' TSC offsets follow from it. Then the vCPUs: the LAPICs must be in place before the IOAPIC
@@ -165,6 +170,29 @@ public sealed class X64Machine : Machine
         _vmState.Capture();
         comparison.Add(null, document.Vm, _vmState.ToStateList(), refusals.Where(refusal => refusal.Vcpu is null));
         return comparison.Report;
+    }
+
+    // Before anything is set: what the vCPUs were told of the processor is what it has, and the lists of registers are the same.
+    // Features that are missing do not keep the rest from being tried; registers that are missing do.
+    private bool HasTheShapeOf(StateDocument document, StateComparison comparison)
+    {
+        var check = new X64CpuidCheck(_kvm, Description.InterruptChip, Vcpus[0].Vcpu, Description.Vcpus[0].Features);
+        for (var i = 0; i < Vcpus.Length; i++)
+        {
+            var features = document.Machine.Vcpus[i].Features;
+            comparison.AddFeatures([.. check.Against(i, features), .. check.Dropped(i, features, Vcpus[i].Vcpu.GetCpuid())]);
+        }
+
+        var refused = comparison.Report.Refusals.Count;
+        for (var i = 0; i < Vcpus.Length; i++)
+        {
+            Vcpus[i].Capture();
+            comparison.AddShape(i, document.Vcpus[i], Vcpus[i].ToStateList());
+        }
+
+        _vmState.Capture();
+        comparison.AddShape(null, document.Vm, _vmState.ToStateList());
+        return comparison.Report.Refusals.Count == refused;
     }
 
     /// <inheritdoc/>

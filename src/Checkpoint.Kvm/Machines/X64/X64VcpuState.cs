@@ -47,10 +47,10 @@ internal sealed class X64VcpuState : VcpuState
             if (X64SyncRegs.Holds(Synced, _plan.Groups[i].Id))
                 continue;
 
-            // struct kvm_nested_state says how much room there is, and the call puts in its place how much it took.
             if (_plan.Groups[i].Id == StateIds.X64NestedState)
-                BinaryPrimitives.WriteInt32LittleEndian(_groups[i].AsSpan(NestedSizeOffset), _groups[i].Length);
-            Vcpu.Get(_plan.Groups[i].Get, _groups[i]);
+                CaptureNested(_groups[i]);
+            else
+                Vcpu.Get(_plan.Groups[i].Get, _groups[i]);
             if (_plan.Groups[i].Id == StateIds.X64MpState && _syncRegs is not null)
                 Synced = _syncRegs.Capture(Vcpu);
         }
@@ -122,6 +122,16 @@ internal sealed class X64VcpuState : VcpuState
         return refusals;
     }
 
+    // struct kvm_nested_state says how much room there is, and the call puts in its place how much it took. What a longer state
+    // left behind that is nobody's.
+    private void CaptureNested(byte[] buffer)
+    {
+        var size = buffer.AsSpan(NestedSizeOffset);
+        BinaryPrimitives.WriteInt32LittleEndian(size, buffer.Length);
+        Vcpu.Get(KvmRequests.GetNestedState, buffer);
+        buffer.AsSpan(BinaryPrimitives.ReadInt32LittleEndian(size)).Clear();
+    }
+
     private void ReadTscKhz()
     {
         if (Vcpu.CheckExtension(KvmCapability.GetTscKhz) > 0)
@@ -171,7 +181,9 @@ internal sealed class X64VcpuState : VcpuState
 
         var errno = Attempt(() => Vcpu.Set(group.Set, wanted.Span));
         if (errno != 0)
-            refusals.Add(new RegisterRefusal(Vcpu.Index, X64Fields.NameOf(id), id, wanted, default, errno));
+            refusals.AddRange(X64GroupRefusal.Find(Vcpu, group, wanted, errno));
+        else if (id is StateIds.X64Sregs or StateIds.X64Sregs2 && X64EferCheck.Find(Vcpu, _plan.Batching, id, wanted) is { } refused)
+            refusals.Add(refused);
     }
 
     private void RestoreMsrs(StateList state, bool withTsc, List<RegisterRefusal> refusals)
@@ -183,11 +195,10 @@ internal sealed class X64VcpuState : VcpuState
         var image = RegisterImage.Create(_plan.Batching, ordered.Select(item => item.Id));
         for (var i = 0; i < ordered.Count; i++)
             ordered[i].Value.Span.CopyTo(image.ValueOf(i));
-        foreach (var (index, errno) in image.Write(Vcpu))
-        {
-            if (!Holds(ordered[index]))
-                refusals.Add(new RegisterRefusal(Vcpu.Index, X64Fields.NameOf(ordered[index].Id), ordered[index].Id, ordered[index].Value, default, errno));
-        }
+        var refused = image.Write(Vcpu);
+        refusals.AddRange(refused
+            .Where(each => !Holds(ordered[each.Index]))
+            .Select(each => RegisterRefusal.InBatch(Vcpu.Index, ordered[each.Index], each.Errno, ordered.Count - refused.Count, ordered.Count)));
     }
 
     // KVM refuses some MSRs whatever the value, even the one that they have: KVM_ASYNC_PF_INT without a local APIC in the kernel.

@@ -15,6 +15,7 @@ public sealed class BatchingTests
     [Theory]
     [InlineData(SimulatedManyRegs.Absent, Errno.EINVAL, false)]
     [InlineData(SimulatedManyRegs.Present, 0, true)]
+    [InlineData(SimulatedManyRegs.Counting, 0, true)]
     [InlineData(SimulatedManyRegs.AsProposed, Errno.ENOMEM, true)]
     public void A_call_without_registers_tells_whether_the_kernel_has_it(SimulatedManyRegs manyRegs, int errno, bool has)
     {
@@ -49,6 +50,28 @@ public sealed class BatchingTests
         var read = new RegisterBatch([s_sysenterCs, s_sysenterEsp]);
         Assert.Equal(0, one.Vcpu.GetManyRegs(read));
         Assert.Equal((0x11ul, 0ul), (Word(read, 0), Word(read, 1)));
+    }
+
+    [Fact]
+    public void A_kernel_that_counts_says_how_many_were_done_and_no_further_call_is_needed()
+    {
+        using var one = new OneVcpu(new() { ManyRegs = SimulatedManyRegs.Counting });
+        var batch = new RegisterBatch([s_sysenterCs, s_sysenterEsp, s_unknown, s_sysenterCs]);
+        Assert.Equal(Errno.EINVAL, one.Vcpu.GetManyRegs(batch));
+        Assert.Equal(2, batch.Done);
+        Assert.Equal(Errno.EINVAL, one.Vcpu.SetManyRegs(batch));
+        Assert.Equal(2, batch.Done);
+        var good = new RegisterBatch([s_sysenterCs]);
+        Assert.Equal(0, one.Vcpu.SetManyRegs(good));
+        Assert.Null(good.Done);
+
+        var calls = new List<string>();
+        using var kvm = new Machines.WatchedKvm(new SimulatedKvm(new() { ManyRegs = SimulatedManyRegs.Counting }), calls.Add);
+        using var vm = kvm.CreateVm();
+        using var vcpu = vm.CreateVcpu(0, 0);
+        var image = RegisterImage.Create(RegisterBatching.ManyRegs, [s_sysenterCs, s_sysenterEsp, s_unknown, s_sysenterCs]);
+        Assert.Equal([2], image.Write(vcpu).Select(refused => refused.Index));
+        Assert.Equal(2, calls.Count(call => call == "KVM_SET_MANY_REGS"));
     }
 
     [Fact]
@@ -92,8 +115,10 @@ public sealed class BatchingTests
         }
     }
 
-    [Fact]
-    public void Every_way_names_the_same_refused_registers()
+    [Theory]
+    [InlineData(SimulatedManyRegs.Present)]
+    [InlineData(SimulatedManyRegs.Counting)]
+    public void Every_way_names_the_same_refused_registers(SimulatedManyRegs manyRegs)
     {
         SimulatedRegisterRule[] rules =
         [
@@ -103,7 +128,7 @@ public sealed class BatchingTests
             new(StateIds.X64Msr(0x10061), SimulatedRegisterBehaviour.Refuses) { Vcpu = 1 },
         ];
         var msrs = Enumerable.Range(0, 300).Select(i => new SimulatedMsr((uint)(0x1_0000 + i))).ToArray();
-        using var one = new OneVcpu(new() { ManyRegs = SimulatedManyRegs.Present, Msrs = [.. msrs], Rules = [.. rules] });
+        using var one = new OneVcpu(new() { ManyRegs = manyRegs, Msrs = [.. msrs], Rules = [.. rules] });
         foreach (var way in Enum.GetValues<RegisterBatching>())
         {
             var image = RegisterImage.Create(way, msrs.Select(msr => StateIds.X64Msr(msr.Index)));

@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Running;
+using Checkpoint.Kvm.Tests.Contracts;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Tests.Device.Simulated;
@@ -44,7 +45,7 @@ public sealed class DeterminismTests
             history.Add(Convert.ToHexString(SHA256.HashData(bytes)));
         }
 
-        history.Add(Convert.ToHexString(SHA256.HashData(guest.Machine.Memory.Window(0, (int)GuestOptions.DefaultMemoryBytes).Span)));
+        history.Add(Convert.ToHexString(SHA256.HashData(guest.Machine.Memory.ReadBytes(0, GuestOptions.DefaultMemoryBytes))));
         // Nothing waits for IO any more once the runners are parked.
         foreach (var runner in runners)
         {

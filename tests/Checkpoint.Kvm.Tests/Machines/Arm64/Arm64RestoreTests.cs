@@ -2,6 +2,7 @@ using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
+using Checkpoint.Kvm.Tests.Contracts;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Tests.Machines.Arm64;
@@ -26,7 +27,7 @@ public sealed class Arm64RestoreTests
         Assert.Equal([], guest.Verify().Failures);
 
         using var fresh = MachineBuilder.Create(kvm, saved.Machine);
-        guest.Machine.Memory.Window(0, (int)options.MemoryBytes).CopyTo(fresh.Memory.Window(0, (int)options.MemoryBytes));
+        fresh.Memory.Write(0, guest.Machine.Memory.ReadBytes(0, options.MemoryBytes));
         var report = fresh.Restore(saved, ClockPolicy.Freeze, default, default);
         Assert.Equal([], report.Refusals.Select(each => each.ToString()));
         Assert.Empty(report.Leniences.Except(["CNTVCT_EL0", "CNTPCT_EL0", "CNTV_CTL_EL0", "CNTP_CTL_EL0"]));

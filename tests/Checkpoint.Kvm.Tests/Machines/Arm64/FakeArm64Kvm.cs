@@ -41,6 +41,8 @@ internal sealed class FakeArm64Kvm : IKvm
 
     public int ApiVersion => 12;
 
+    public ulong CounterHz { get; init; }
+
     public int CheckExtension(uint capability) => capability switch
     {
         KvmCapability.ArmSve => HasSve ? 1 : 0,
@@ -93,6 +95,8 @@ internal sealed class FakeArm64Kvm : IKvm
 
         public void Set(KvmRequest request, ReadOnlySpan<byte> argument) => throw new NotSupportedException();
 
+        public IKvmDevice CreateDevice(uint type) => throw new KvmException("KVM_CREATE_DEVICE", Errno.ENODEV);
+
         public IVcpu CreateVcpu(uint id, int index)
         {
             _kvm.Open.Add($"vcpu {index}");
@@ -119,7 +123,8 @@ internal sealed class FakeArm64Kvm : IKvm
 
         public void Write(ulong guestAddress, ReadOnlySpan<byte> source) => source.CopyTo(_bytes.AsSpan((int)guestAddress));
 
-        public Memory<byte> Window(ulong guestAddress, int length) => _bytes.AsMemory((int)guestAddress, length);
+        public void Fill<TState>(ulong guestAddress, int length, TState state, System.Buffers.SpanAction<byte, TState> write) =>
+            write(_bytes.AsSpan((int)guestAddress, length), state);
 
         public void Dispose() => _kvm.Open.Remove("memory");
     }

@@ -78,7 +78,8 @@ internal sealed class FakeArm64Vcpu(FakeArm64Kvm kvm, int index) : IVcpu
     public void SetOneReg(ulong id, ReadOnlySpan<byte> value)
     {
         var errno = (id == Arm64Registers.SveLengths && _isFinalized) ? Errno.EPERM : kvm.Refused.GetValueOrDefault(id);
-        Throw("KVM_SET_ONE_REG", errno, id);
+        var isOther = Arm64SystemRegisters.IsInvariant(id) && !value.SequenceEqual(_values.GetValueOrDefault(id, new byte[value.Length]));
+        Throw("KVM_SET_ONE_REG", errno == 0 && isOther ? Errno.EINVAL : errno, id);
         _values[id] = value.ToArray();
         kvm.Calls.Add($"{index} {RegisterNames.NameOf(id)}");
     }

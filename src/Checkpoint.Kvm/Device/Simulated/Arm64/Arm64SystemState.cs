@@ -40,13 +40,16 @@ internal sealed class Arm64SystemState
         foreach (var (name, value) in s_afterReset)
             _values[Arm64SystemRegisters.IdOf(name)] = value;
         _values[Arm64SystemRegisters.IdOf("MIDR_EL1")] = vm.Kvm.Options.Arm64.Midr;
-        // Sixteen vCPUs to a cluster, as KVM numbers them; bit 31 is always set.
-        _values[Arm64SystemRegisters.IdOf("MPIDR_EL1")] = 0x8000_0000 | (id & 15) | (((id >> 4) & 0xff) << 8) | (((id >> 12) & 0xff) << 16);
+        // Bit 31 is always set.
+        _values[Arm64SystemRegisters.IdOf("MPIDR_EL1")] = 0x8000_0000 | AffinityOf(id);
         foreach (var (each, value) in _values)
             _resetValues[each] = value;
     }
 
     public IEnumerable<ulong> Ids => _values.Keys;
+
+    /// <summary>Aff2 to Aff0 of a vCPU: sixteen to a cluster, as KVM numbers them.</summary>
+    public static ulong AffinityOf(uint id) => (id & 15) | (((id >> 4) & 0xff) << 8) | (((id >> 12) & 0xff) << 16);
 
     /// <summary>Tells the page walk what the registers say.</summary>
     public void Configure(Arm64PageWalk tables)

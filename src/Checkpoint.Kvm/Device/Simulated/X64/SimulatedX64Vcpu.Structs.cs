@@ -68,6 +68,8 @@ public sealed partial class SimulatedX64Vcpu
             return 0;
         }
 
+        if (code == KvmRequests.GetNestedState.Code)
+            return Options.NestedState ? _nested.Get(argument) : Errno.EINVAL;
         if (code != KvmRequests.GetLapic.Code || _apic is null)
             return Errno.EINVAL;
         _apic.Get(argument, Vm.NowNs);
@@ -99,6 +101,8 @@ public sealed partial class SimulatedX64Vcpu
             return SetDebugregs(MemoryMarshal.Cast<byte, ulong>(argument));
         if (code == KvmRequests.SetVcpuEvents.Code)
             return _events.Set(MemoryMarshal.Read<kvm_vcpu_events>(argument), Vm);
+        if (code == KvmRequests.SetNestedState.Code)
+            return Options.NestedState ? _nested.Set(argument) : Errno.EINVAL;
         if (code != KvmRequests.SetLapic.Code || _apic is null)
             return Errno.EINVAL;
         _apic.Set(argument, Vm.NowNs);

@@ -23,6 +23,7 @@ public sealed partial class SimulatedX64Vcpu : SimulatedVcpu
     private readonly X64Cpu _cpu;
     private readonly X64Apic? _apic;
     private readonly X64Events _events = new();
+    private readonly X64Nested _nested = new();
     private readonly Dictionary<uint, ulong> _msrs = [];
     private readonly ulong[] _debug = [0, 0, 0, 0, 0xffff_0ff0, 0x400];
     private byte[] _cpuid = [];
