@@ -31,15 +31,24 @@ internal sealed class Arm64SystemState
     private readonly SimulatedVm _vm;
     private readonly Dictionary<ulong, ulong> _values = [];
     private readonly Dictionary<ulong, ulong> _resetValues = [];
+    private readonly Dictionary<ulong, ulong> _writable = [];
 
     public Arm64SystemState(SimulatedVm vm, uint id, IEnumerable<ulong> ids)
     {
         _vm = vm;
-        foreach (var each in ids)
-            _values[each] = 0;
-        foreach (var (name, value) in s_afterReset)
-            _values[Arm64SystemRegisters.IdOf(name)] = value;
-        _values[Arm64SystemRegisters.IdOf("MIDR_EL1")] = vm.Kvm.Options.Arm64.Midr;
+        if (vm.Kvm.Options.Arm64.Processor is { } processor)
+        {
+            TakeFrom(processor, ids.ToHashSet());
+        }
+        else
+        {
+            foreach (var each in ids)
+                _values[each] = 0;
+            foreach (var (name, value) in s_afterReset)
+                _values[Arm64SystemRegisters.IdOf(name)] = value;
+            _values[Arm64SystemRegisters.IdOf("MIDR_EL1")] = vm.Kvm.Options.Arm64.Midr;
+        }
+
         // Bit 31 is always set.
         _values[Arm64SystemRegisters.IdOf("MPIDR_EL1")] = 0x8000_0000 | AffinityOf(id);
         foreach (var (each, value) in _values)
@@ -85,6 +94,8 @@ internal sealed class Arm64SystemState
             _vm.CounterOffsets = (_vm.CounterOffsets.Virtual, _vm.NowNs - value);
         else if (id == s_virtualControl || id == s_physicalControl)
             _values[id] = value & ~TimerFired;
+        else if (_writable.TryGetValue(id, out var writable))
+            return WriteKnown(id, value, held, writable);
         else if (Arm64SystemRegisters.IsInvariant(id))
             return value == held ? 0 : Errno.EINVAL;
         else if (id == s_osLockStatus && ((value ^ held) & ~OsLock) != 0)
@@ -93,6 +104,33 @@ internal sealed class Arm64SystemState
             return WriteIdentification(id, value, held);
         else
             _values[id] = value;
+        return 0;
+    }
+
+    // A vCPU without a feature lacks the registers that come with it.
+    private void TakeFrom(Arm64Processor processor, HashSet<ulong> listed)
+    {
+        foreach (var register in processor.SystemRegisters)
+        {
+            var isOfFeature = Arm64SystemRegisters.TryGet(register.Id, out var named)
+                && named.Group is Arm64RegisterGroup.Pmu or Arm64RegisterGroup.PointerAuth or Arm64RegisterGroup.Sve;
+            if (isOfFeature && !listed.Contains(register.Id))
+                continue;
+            _values[register.Id] = register.ResetValue;
+            _writable[register.Id] = register.Writable;
+        }
+    }
+
+    // What tells of the processor is refused beyond what can be changed; of the others the rest is left as it is.
+    private int WriteKnown(ulong id, ulong value, ulong held, ulong writable)
+    {
+        var reset = _resetValues[id];
+        var isIdentification = new RegisterId(id) is { Op0: 3, Op1: 0, Crn: 0, Crm: > 0 };
+        if (value != held && ((value ^ reset) & ~writable) != 0 && (isIdentification || writable == 0 || id == s_osLockStatus))
+            return Errno.EINVAL;
+        if (value != held && isIdentification && _vm.HasRun)
+            return Errno.EBUSY;
+        _values[id] = (value & writable) | (reset & ~writable);
         return 0;
     }
 
