@@ -58,7 +58,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     /// <summary>The machine's actors.</summary>
     public MachineHost Host => _host;
 
-    /// <summary>Ends when the actor has handled its last message.</summary>
+    /// <summary>Ends when the actor has handled its last message and nothing of the machine is being written or deleted any more.</summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
     public void Start()
@@ -99,6 +99,9 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
         try
         {
             await _mailbox.RunAsync(Handle).ConfigureAwait(false);
+
+            // The machine's lock is given back after this; until then the disk thread works under it.
+            await _disk.Ended.ConfigureAwait(false);
         }
         catch (Exception bug)
         {

@@ -75,7 +75,6 @@ public sealed class TimerOnKvmTests
         var options = new GuestOptions { Vcpus = 1 };
         Assert.Throws<NotSupportedException>(() => GuestMachine.Create(simulated, GuestKind.Timer, options));
         Assert.Throws<ArgumentException>(() => GuestMachine.Create(simulated, GuestKind.Timer, options, InterruptChip.None));
-        Assert.Throws<ArgumentOutOfRangeException>(() => GuestProgram.Create(GuestKind.Timer, options with { Architecture = MachineArchitecture.Arm64 }));
     }
 
     /// <summary>Stops where no vCPU is in its handler: there a timer need not be armed.</summary>
@@ -107,7 +106,10 @@ public sealed class TimerOnKvmTests
             fresh.Memory.Write(region.GuestAddress, bytes);
         }
 
-        fresh.Restore(saved with { Vcpus = [.. saved.Vcpus.Select(state => StateList.Create(state.Where(item => !isLeftOut(item.Id))))] }, ClockPolicy.Freeze, default, default);
+        // What is left out is as it is on a new machine: a list without it would be refused, and nothing set.
+        var atRest = RunGuest.Capture(fresh);
+        var vcpus = saved.Vcpus.Zip(atRest.Vcpus, (state, rest) => StateList.Create(state.Select(item => isLeftOut(item.Id) ? rest.Single(each => each.Id == item.Id) : item)));
+        Assert.Empty(fresh.Restore(saved with { Vcpus = [.. vcpus] }, ClockPolicy.Freeze, default, default).Refusals);
         return GuestMachine.Restore(fresh, guest.CaptureDevice().Span);
     }
 

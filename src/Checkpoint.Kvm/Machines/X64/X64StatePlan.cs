@@ -26,6 +26,7 @@ internal sealed class X64StatePlan
     private X64StatePlan(ImmutableArray<X64Group> groups, ImmutableArray<ulong> msrs, RegisterBatching batching)
     {
         Groups = groups;
+        HasLapic = groups.Any(group => group.Id == StateIds.X64Lapic);
         Msrs = msrs;
         Batching = batching;
     }
@@ -41,6 +42,9 @@ internal sealed class X64StatePlan
 
     /// <summary>Whether REGS, SREGS and VCPU_EVENTS come with a KVM_RUN (KVM_CAP_SYNC_REGS).</summary>
     public bool HasSyncRegs { get; private init; }
+
+    /// <summary>Whether there is a local APIC in the kernel.</summary>
+    public bool HasLapic { get; }
 
     /// <summary>Whether a vCPU's TSC offset can be read and set (KVM_VCPU_TSC_OFFSET, Linux 5.16).</summary>
     public bool HasTscOffset { get; private init; }

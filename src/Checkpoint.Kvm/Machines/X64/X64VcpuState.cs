@@ -47,6 +47,9 @@ internal sealed class X64VcpuState : VcpuState
             if (X64SyncRegs.Holds(Synced, _plan.Groups[i].Id))
                 continue;
 
+            // A deadline that is reached between the two is then in both, and fires once more; the other way round it would be in neither.
+            if (_plan.Groups[i].Id == StateIds.X64Lapic)
+                _msrs.Read(Vcpu);
             if (_plan.Groups[i].Id == StateIds.X64NestedState)
                 CaptureNested(_groups[i]);
             else
@@ -55,7 +58,8 @@ internal sealed class X64VcpuState : VcpuState
                 Synced = _syncRegs.Capture(Vcpu);
         }
 
-        _msrs.Read(Vcpu);
+        if (!_plan.HasLapic)
+            _msrs.Read(Vcpu);
         if (_plan.HasTscOffset)
             _tscOffset = X64StatePlan.GetTscOffset(Vcpu);
     }
