@@ -174,7 +174,7 @@ static int check(const uint8_t *at, const uint8_t *end, int is_reader, uint64_t 
 	while (at < end) {
 		if (!parse(&at, end, &op) || (op.code == KICK) != is_reader)
 			return 0;
-		*results += 8 + (op.code == GET ? op.n : 0);
+		*results += 8 + (op.code == GET ? (uint64_t)op.n : 0);
 		if (*results > MAX_FRAME)
 			return 0;
 	}

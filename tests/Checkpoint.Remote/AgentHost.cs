@@ -57,21 +57,25 @@ public sealed class AgentHost : IDisposable
     public static AgentHost StartLocal()
     {
         var folder = Directory.CreateTempSubdirectory("checkpoint-agent-").FullName;
-        var program = Path.Combine(folder, "agent");
-        using (var compiler = Process.Start(Quiet("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, Path.Combine(KernelFolder, "agent", "agent.c")))!)
-        {
-            var errors = compiler.StandardError.ReadToEndAsync();
-            compiler.WaitForExit();
-            if (compiler.ExitCode != 0)
-                throw new InvalidOperationException($"The agent does not compile: {errors.Result}");
-        }
-
+        var program = CompileLocal(folder);
         var path = Path.Combine(folder, "port");
         using var listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         listener.Bind(new UnixDomainSocketEndPoint(path));
         listener.Listen(1);
         var process = Process.Start(new ProcessStartInfo(program, [path]))!;
         return new AgentHost(process, folder, new AgentConnection(listener.Accept()));
+    }
+
+    /// <summary>Compiles the agent for this machine.</summary>
+    /// <param name="folder">Where the program goes.</param>
+    /// <returns>Its path.</returns>
+    public static string CompileLocal(string folder)
+    {
+        var program = Path.Combine(folder, "agent");
+        using var compiler = Process.Start(Quiet("cc", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", program, Path.Combine(KernelFolder, "agent", "agent.c")))!;
+        var errors = compiler.StandardError.ReadToEndAsync();
+        compiler.WaitForExit();
+        return compiler.ExitCode == 0 ? program : throw new InvalidOperationException($"The agent does not compile: {errors.Result}");
     }
 
     /// <summary>Starts an emulated arm64 machine whose kernel has KVM.</summary>
@@ -132,6 +136,8 @@ public sealed class AgentHost : IDisposable
     private static bool IsOnPath(string program) =>
         (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, program)));
 
-    private static string FindKernelFolder([CallerFilePath] string thisFile = "") =>
-        Path.GetFullPath(Path.Combine(Path.GetDirectoryName(thisFile) ?? "", "..", "..", "kernel"));
+    // Another build of the same machine can be named, as when the one of this tree is being changed.
+    private static string FindKernelFolder([CallerFilePath] string thisFile = "") => Environment.GetEnvironmentVariable("CHECKPOINT_KERNEL") is { Length: > 0 } named
+        ? named
+        : Path.GetFullPath(Path.Combine(Path.GetDirectoryName(thisFile) ?? "", "..", "..", "kernel"));
 }

@@ -26,12 +26,31 @@ public sealed class GuestCodeTests
     public void The_bytes_of_the_arm64_ledger_are_what_its_source_assembles_to() =>
         Assert.Equal(Assemble(AssemblerFactAttribute.Arm64Prefix, "arm64/ledger.S"), Arm64LedgerCode.Bytes.ToArray());
 
+    [AssemblerFact(AssemblerFactAttribute.Arm64Prefix)]
+    public void The_bytes_of_the_arm64_timer_guest_are_what_its_source_assembles_to() =>
+        Assert.Equal(Assemble(AssemblerFactAttribute.Arm64Prefix, "arm64/timer.S"), Arm64TimerCode.Bytes.ToArray());
+
+    [AssemblerFact(AssemblerFactAttribute.Arm64Prefix)]
+    public void The_code_that_reads_the_counters_frequency_is_what_it_says()
+    {
+        var folder = Directory.CreateTempSubdirectory("guest-code");
+        var source = Path.Combine(folder.FullName, "counter.S");
+        File.WriteAllText(source, "mrs x0, cntfrq_el0\nret\n");
+        Assert.Equal(Assemble(AssemblerFactAttribute.Arm64Prefix, source), Interop.CounterFrequency.Code.ToArray());
+        folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public void An_interrupt_of_the_arm64_timer_guest_is_taken_by_its_handler() =>
+        Assert.Equal(0x280ul, Arm64TimerCode.Interrupted);
+
     [Fact]
     public void The_labels_cover_the_bytes()
     {
         Assert.Equal(CounterCode.CodeEnd, (ulong)CounterCode.Bytes.Length);
         Assert.Equal(LedgerCode.CodeEnd, (ulong)LedgerCode.Bytes.Length);
         Assert.Equal(TimerCode.CodeEnd, (ulong)TimerCode.Bytes.Length);
+        Assert.Equal(Arm64TimerCode.CodeEnd, (ulong)Arm64TimerCode.Bytes.Length);
         Assert.True(CounterCode.CodeEnd <= 4096 && LedgerCode.CodeEnd <= 4096 && TimerCode.CodeEnd <= 4096);
     }
 
@@ -42,6 +61,7 @@ public sealed class GuestCodeTests
         Assert.Equal(CounterCode.ReportEvery, TimerCode.ReportEvery);
         Assert.Equal((CounterCode.SequencePort, CounterCode.ReportPort), (LedgerCode.SequencePort, LedgerCode.ReportPort));
         Assert.Equal(CounterCode.ReportEvery, LedgerCode.ReportEvery);
+        Assert.Equal((Arm64CounterCode.SequenceOffset, Arm64CounterCode.ReportOffset), (Arm64TimerCode.SequenceOffset, Arm64TimerCode.ReportOffset));
         Assert.Equal(1UL << LedgerToken.HopShift, LedgerCode.OneHop);
     }
 

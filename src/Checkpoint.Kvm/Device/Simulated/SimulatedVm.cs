@@ -66,6 +66,9 @@ public sealed class SimulatedVm : IVm
     /// <summary>What the host's TSC counts now (x86).</summary>
     internal ulong HostTsc => Kvm.Options.HostTscAtStart + (ulong)(((UInt128)NowNs * Kvm.Options.TscKhz) / 1_000_000);
 
+    /// <summary>Whether the GIC was initialised (arm64): no vCPU comes after that.</summary>
+    internal bool HasAllVcpus { get; set; }
+
     internal bool HasVcpus => _vcpus.Count > 0;
 
     /// <summary>The ids of the vCPUs, in the order of their creation.</summary>
@@ -190,6 +193,7 @@ public sealed class SimulatedVm : IVm
         lock (_gate)
         {
             var errno = id >= MaxVcpuIds || _vcpus.Count >= Kvm.Options.MaxVcpus ? Errno.EINVAL
+                : HasAllVcpus ? Errno.EBUSY
                 : _vcpus.Exists(vcpu => vcpu.Id == id) ? Errno.EEXIST
                 : 0;
             if (errno != 0)

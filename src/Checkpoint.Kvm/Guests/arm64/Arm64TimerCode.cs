@@ -29,14 +29,15 @@ internal static class Arm64TimerCode
     public const ulong Broken = 0x88;
     public const ulong Stopped = 0x90;
     public const ulong Interrupted = 0x280;
-    public const ulong TickInRegister = 0x2a0;
-    public const ulong TickInMemory = 0x2a4;
-    public const ulong SequenceTaken = 0x2a8;
-    public const ulong SequenceCounted = 0x2b8;
-    public const ulong SequenceStored = 0x2bc;
-    public const ulong Reported = 0x2c8;
-    public const ulong CodeEnd = 0x2d0;
-    public const ulong InterruptEnd = 0x2d0;
+    public const ulong TickInRegister = 0x290;
+    public const ulong TickInMemory = 0x294;
+    public const ulong SequenceTaken = 0x298;
+    public const ulong SequenceCounted = 0x2a8;
+    public const ulong SequenceStored = 0x2ac;
+    public const ulong Reported = 0x2b8;
+    public const ulong NoTick = 0x2d0;
+    public const ulong CodeEnd = 0x2dc;
+    public const ulong InterruptEnd = 0x2dc;
 
     public static ReadOnlySpan<byte> Bytes =>
     [
@@ -213,11 +214,7 @@ internal static class Arm64TimerCode
         // Interrupted
         0x16, 0xcc, 0x38, 0xd5,                                     // mrs x22, icc_iar1_el1
         0xdf, 0x6e, 0x00, 0x71,                                     // cmp w22, #0x1b
-        0xa1, 0xef, 0xff, 0x54,                                     // b.ne <Unexpected> // b.any
-        0x57, 0xe0, 0x3b, 0xd5,                                     // mrs x23, cntvct_el0
-        0xf7, 0x02, 0x15, 0x8b,                                     // add x23, x23, x21
-        0x57, 0xe3, 0x1b, 0xd5,                                     // msr cntv_cval_el0, x23
-        0xdf, 0x3f, 0x03, 0xd5,                                     // isb
+        0x41, 0x02, 0x00, 0x54,                                     // b.ne <NoTick> // b.any
         0x94, 0x06, 0x00, 0x91,                                     // add x20, x20, #0x1
         // TickInRegister
         0x94, 0x18, 0x00, 0xf9,                                     // str x20, [x4, #48]
@@ -226,7 +223,7 @@ internal static class Arm64TimerCode
         // SequenceTaken
         0x19, 0x05, 0x00, 0x11,                                     // add w25, w8, #0x1
         0x1f, 0x03, 0x19, 0x6b,                                     // cmp w24, w25
-        0x01, 0xee, 0xff, 0x54,                                     // b.ne <LoopEnd> // b.any
+        0x81, 0xee, 0xff, 0x54,                                     // b.ne <LoopEnd> // b.any
         0x08, 0x05, 0x00, 0x91,                                     // add x8, x8, #0x1
         // SequenceCounted
         0x88, 0x08, 0x00, 0xf9,                                     // str x8, [x4, #16]
@@ -235,7 +232,15 @@ internal static class Arm64TimerCode
         0x41, 0x00, 0x00, 0x54,                                     // b.ne <Reported> // b.any
         0x68, 0x05, 0x00, 0xb9,                                     // str w8, [x11, #4]
         // Reported
+        0x57, 0xe0, 0x3b, 0xd5,                                     // mrs x23, cntvct_el0
+        0xf7, 0x02, 0x15, 0x8b,                                     // add x23, x23, x21
+        0x57, 0xe3, 0x1b, 0xd5,                                     // msr cntv_cval_el0, x23
+        0xdf, 0x3f, 0x03, 0xd5,                                     // isb
         0x36, 0xcc, 0x18, 0xd5,                                     // msr icc_eoir1_el1, x22
+        0xe0, 0x03, 0x9f, 0xd6,                                     // eret
+        // NoTick
+        0xdf, 0xf2, 0x0f, 0x71,                                     // cmp w22, #0x3fc
+        0x43, 0xed, 0xff, 0x54,                                     // b.cc <Unexpected> // b.lo, b.ul, b.last
         0xe0, 0x03, 0x9f, 0xd6,                                     // eret
     ];
 }

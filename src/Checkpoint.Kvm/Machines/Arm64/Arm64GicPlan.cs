@@ -30,9 +30,6 @@ internal sealed class Arm64GicPlan
             AddRedistributor(steps, vcpu);
         for (var vcpu = 0; vcpu < affinities.Length; vcpu++)
             AddInterface(steps, vcpu, priorityBits);
-
-        // Last: from here on the distributor forwards what is pending.
-        steps.Add(Step.Plain(GicRegisters.Distributor("ctlr")));
         RestoreSteps = [.. steps.Where(step => !step.IsReadOnly)];
         Registers = [.. steps.Select(step => step.Saved).Distinct().OrderBy(register => register.Id)];
         Attributes = [.. Registers.Select(AttributeOf)];
@@ -56,6 +53,11 @@ internal sealed class Arm64GicPlan
         // First of all: the kernel's revision of its own behaviour, which the others are then taken by; one that it does not know is
         // refused (arm-vgic-v3.rst, "GICD_IIDR").
         steps.Add(Step.Plain(GicRegisters.Distributor("iidr")));
+
+        // Switched on before anything can be pending: an interrupt is put into its vCPU's queue when the last of its line, latch and
+        // enable bit is written, and only while the distributor is on. Switching it on afterwards looks for none, so a timer
+        // interrupt whose line was up already would never come.
+        steps.Add(Step.Plain(GicRegisters.Distributor("ctlr")));
         steps.Add(Step.ReadOnly(GicRegisters.Distributor("typer")));
         steps.Add(Step.ReadOnly(GicRegisters.Distributor("typer2")));
         steps.Add(Step.Plain(GicRegisters.Distributor("statusr")));
@@ -83,7 +85,7 @@ internal sealed class Arm64GicPlan
                 steps.Add(Distributor(name, word));
         }
 
-        // Enabled after all that: what is pending is looked at with the rest in place. A set bit enables and a clear one does
+        // Enabled after all that: this is when what is pending is queued, with the rest in place. A set bit enables and a clear one does
         // nothing, so all are cleared first.
         for (var word = 1u; word < interrupts / InterruptsPerWord; word++)
         {

@@ -64,6 +64,27 @@ public sealed class Arm64TimerTests : IDisposable
     }
 
     [ContractFact]
+    public void Wherever_it_was_parked_a_restored_guest_ticks_on()
+    {
+        using var guest = Create(1);
+        using var run = new ParkedRun(guest);
+        RunUntilAllHaveMoved(run, guest, guest.Verify());
+        for (var round = 0; round < 12; round++)
+        {
+            run.RunForAMoment(50_000 * round);
+            var document = Capture(guest.Machine);
+            using var machine = MachineBuilder.Create(_kvm, document.Machine);
+            machine.Memory.Write(0, guest.Machine.Memory.ReadBytes(0, guest.Program.UsedMemoryBytes));
+            Assert.Equal([], machine.Restore(document, ClockPolicy.Freeze, default, default).Refusals.Select(each => each.ToString()));
+            using var restored = GuestMachine.Restore(machine, guest.CaptureDevice().Span);
+            var at = restored.Verify();
+            Assert.Equal([], at.Failures);
+            using var second = new ParkedRun(restored);
+            RunUntilAllHaveMoved(second, restored, at);
+        }
+    }
+
+    [ContractFact]
     public void A_clock_that_advances_moves_the_counter_by_the_time_that_passed()
     {
         using var guest = Create(1);

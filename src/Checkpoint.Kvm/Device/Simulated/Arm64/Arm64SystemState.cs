@@ -93,7 +93,7 @@ internal sealed class Arm64SystemState
         else if (id == s_physicalCount)
             _vm.CounterOffsets = (_vm.CounterOffsets.Virtual, _vm.NowNs - value);
         else if (id == s_virtualControl || id == s_physicalControl)
-            _values[id] = value & ~TimerFired;
+            _values[id] = (uint)value & ~TimerFired;
         else if (_writable.TryGetValue(id, out var writable))
             return WriteKnown(id, value, held, writable);
         else if (Arm64SystemRegisters.IsInvariant(id))

@@ -124,11 +124,10 @@ internal sealed class SimulatedGicV3 : IKvmDevice
     {
         if (_files is not null)
             return 0;
-        if (!_vm.HasVcpus)
-            return Errno.ENODEV;
         _interrupts = _interrupts == 0 ? DefaultInterrupts : _interrupts;
         _distributor = GicFile.OfDistributor(_interrupts);
         _files = [];
+        _vm.HasAllVcpus = true;
         var vcpus = _vm.VcpuIds;
         for (var i = 0; i < vcpus.Count; i++)
             _files[Arm64SystemState.AffinityOf(vcpus[i])] = GicFile.OfVcpu(i, Arm64SystemState.AffinityOf(vcpus[i]), isLast: i == vcpus.Count - 1);
