@@ -1,4 +1,5 @@
 using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Memory;
 using Checkpoint.Kvm.Running;
 using Checkpoint.Protocol.Coordination;
 
@@ -20,6 +21,9 @@ public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
 
     /// <summary>Deadlines and retention.</summary>
     public CoordinatorOptions Options { get; init; } = new();
+
+    /// <summary>Where copies of the guest's memory are made; by default one that all machines of the process share.</summary>
+    public PagePool Buffer { get; init; } = PagePool.Shared;
 
     /// <summary>
     /// Whether the embedder's own threads drive the vCPUs, each by calling <see cref="AttachedMachine.DriveVcpu"/>, instead

@@ -119,6 +119,12 @@ public sealed class CheckpointStore : IAsyncDisposable
         }
     }
 
+    /// <summary>Opens a checkpoint's memory, with the segments that it builds on.</summary>
+    /// <exception cref="IntegrityException">A segment is missing, or not what its event says.</exception>
+    /// <exception cref="StoreException">The journal cannot be read.</exception>
+    public async Task<StoredMemory> OpenMemoryAsync(string vm, MachineEvent.CheckpointCommitted committed, CancellationToken cancellationToken = default) =>
+        StoredMemory.Open(Segments, await RecoverAsync(vm, cancellationToken).ConfigureAwait(false), committed);
+
     /// <summary>
     /// Removes the segments, unfinished files and state documents of a machine that no live checkpoint names. Not to be called
     /// while a checkpoint of the machine is being stored.

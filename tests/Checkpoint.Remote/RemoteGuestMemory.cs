@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Immutable;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Remote;
@@ -24,6 +25,8 @@ internal sealed class RemoteGuestMemory : IGuestMemory
 
     public ImmutableArray<MemoryRegion> Regions { get; }
 
+    public WrittenPages? Written { get; set; }
+
     /// <summary>The slots and where the agent has them.</summary>
     internal ImmutableArray<(MemoryRegion Region, ulong Address)> Slots { get; }
 
@@ -45,6 +48,7 @@ internal sealed class RemoteGuestMemory : IGuestMemory
     public void Write(ulong guestAddress, ReadOnlySpan<byte> source)
     {
         var address = Find(guestAddress, (ulong)source.Length);
+        var length = (ulong)source.Length;
         while (!source.IsEmpty)
         {
             var piece = source[..Math.Min(PieceBytes, source.Length)];
@@ -54,6 +58,8 @@ internal sealed class RemoteGuestMemory : IGuestMemory
             source = source[piece.Length..];
             address += (ulong)piece.Length;
         }
+
+        Written?.Mark(guestAddress, length);
     }
 
     public void Fill<TState>(ulong guestAddress, int length, TState state, SpanAction<byte, TState> write)

@@ -11,7 +11,7 @@ namespace Checkpoint.Remote;
 /// A VM on another machine. As on this one, its fd is closed when it and its last vCPU and device are disposed of, and its
 /// memory goes after that.
 /// </summary>
-internal sealed class RemoteVm : IVm
+internal sealed partial class RemoteVm : IVm
 {
     private const uint PitSpeakerDummy = 1;
 

@@ -27,15 +27,15 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
         _document.ResetWrittenCount();
         StateDocumentCodec.Encode(host.ToStateDocument(), _document);
         var document = _document.WrittenMemory;
-        var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, CheckpointMode.Full, effect.Parent);
-        var segment = store.Segments.Write(identity, machine.Memory.Pieces.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)));
+        var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, machine.Memory.Mode, effect.Parent);
+        var segment = store.Segments.Write(identity, machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)));
         _written = new Written(effect.Round, effect.Number, document, segment);
         return new StoredParts(
             new StoredPart(Digest.Of(document.Span), document.Length),
             segment,
-            CheckpointMode.Full,
-            machine.Memory.SizeBytes,
-            machine.Memory.SizeBytes / MemoryRegion.PageBytes,
+            machine.Memory.Mode,
+            machine.Memory.Pages * MemoryRegion.PageBytes,
+            machine.Memory.Pages,
             machine.GuestClockNs,
             host.Batching);
     }

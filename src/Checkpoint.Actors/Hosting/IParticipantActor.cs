@@ -30,6 +30,8 @@ internal sealed class RoundReports(RoundId round, int participant)
 {
     public RoundId Round { get; } = round;
 
+    public CoordinatorInput.ParticipantPrepared Prepared { get; } = new(round, participant);
+
     public CoordinatorInput.ParticipantParked Parked { get; } = new(round, participant);
 
     public CoordinatorInput.ParticipantCaptured Captured { get; } = new(round, participant);

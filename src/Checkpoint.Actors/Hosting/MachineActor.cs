@@ -1,6 +1,7 @@
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Actors.Hosting;
@@ -11,24 +12,46 @@ internal sealed class MachineActor : ThreadedActor
     private readonly Machine _machine;
     private readonly IReadOnlyList<IDeviceState> _devices;
     private readonly ReadOnlyMemory<byte>[] _captured;
+    private volatile Preparation? _preparation;
 
-    public MachineActor(Participant participant, Machine machine, IReadOnlyList<IDeviceState> devices, IParticipantListener listener)
+    public MachineActor(Participant participant, Machine machine, PagePool pool, IReadOnlyList<IDeviceState> devices, IParticipantListener listener)
         : base(participant, listener)
     {
         _machine = machine;
         _devices = devices;
         _captured = new ReadOnlyMemory<byte>[devices.Count];
-        Memory = new MemoryCopy(machine.Memory);
+        Memory = new MemoryCapture(machine, pool);
     }
 
-    /// <summary>The copy of the guest's memory that the last capture made.</summary>
-    public MemoryCopy Memory { get; }
+    /// <summary>The guest's memory as the last capture took it.</summary>
+    public MemoryCapture Memory { get; }
 
     /// <summary>The guest clock at the last capture, in nanoseconds.</summary>
     public long? GuestClockNs => _machine.GuestClockNs;
 
     /// <summary>What the last capture gave of the devices without threads.</summary>
     public IEnumerable<DeviceState> Devices => _devices.Select((device, i) => new DeviceState(device.Name, _captured[i]));
+
+    /// <inheritdoc/>
+    public override void Tell(CoordinatorEffect.ParticipantEffect message)
+    {
+        if (message is CoordinatorEffect.PrepareParticipant)
+            _preparation = new Preparation(message.Round, new CancellationTokenSource());
+        // A preparation for a round that is over must not keep the next one waiting.
+        else if (message is CoordinatorEffect.SettleParticipant && _preparation is { } preparation && preparation.Round == message.Round)
+            preparation.End.Cancel();
+        base.Tell(message);
+    }
+
+    protected override void Prepare(RoundId round, CheckpointMode mode)
+    {
+        if (_preparation is { } preparation && preparation.Round == round)
+            Memory.Prepare(mode, preparation.End.Token);
+    }
+
+    protected override void Settle(bool isCommitted) => Memory.Settle(isCommitted);
+
+    protected override void OnEnded() => Memory.Dispose();
 
     // It does nothing by itself, so there is nothing to stop: the coordinator never parks it.
     protected override void Park()
@@ -46,4 +69,6 @@ internal sealed class MachineActor : ThreadedActor
     protected override void Resume()
     {
     }
+
+    private sealed record Preparation(RoundId Round, CancellationTokenSource End);
 }

@@ -1,5 +1,6 @@
 using Checkpoint.Kvm.Running;
 using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
 
 namespace Checkpoint.Actors.Hosting;
 
@@ -34,7 +35,7 @@ internal abstract class ThreadedActor : IParticipantActor
 
     public void Start() => _thread.Start();
 
-    public void Tell(CoordinatorEffect.ParticipantEffect message)
+    public virtual void Tell(CoordinatorEffect.ParticipantEffect message)
     {
         lock (_gate)
         {
@@ -56,6 +57,21 @@ internal abstract class ThreadedActor : IParticipantActor
         _wake.Set();
     }
 
+    /// <summary>The thread's last act.</summary>
+    protected virtual void OnEnded()
+    {
+    }
+
+    /// <summary>Takes what can be taken while the guest runs.</summary>
+    protected virtual void Prepare(RoundId round, CheckpointMode mode)
+    {
+    }
+
+    /// <summary>The round is over.</summary>
+    protected virtual void Settle(bool isCommitted)
+    {
+    }
+
     protected abstract void Park();
 
     protected abstract void Capture();
@@ -68,12 +84,15 @@ internal abstract class ThreadedActor : IParticipantActor
         {
             try
             {
-                _listener.Hear(Do(message, reports));
+                if (Do(message, reports) is { } report)
+                    _listener.Hear(report);
             }
             catch (Exception failure)
             {
                 var what = message switch
                 {
+                    CoordinatorEffect.PrepareParticipant => "could not prepare",
+                    CoordinatorEffect.SettleParticipant => "could not be told of the end of the round",
                     CoordinatorEffect.ParkParticipant => "could not park",
                     CoordinatorEffect.CaptureParticipant => "could not be captured",
                     _ => "could not resume",
@@ -82,6 +101,7 @@ internal abstract class ThreadedActor : IParticipantActor
             }
         }
 
+        OnEnded();
         _ended.SetResult();
     }
 
@@ -102,10 +122,16 @@ internal abstract class ThreadedActor : IParticipantActor
         }
     }
 
-    private CoordinatorInput Do(CoordinatorEffect.ParticipantEffect message, RoundReports reports)
+    private CoordinatorInput? Do(CoordinatorEffect.ParticipantEffect message, RoundReports reports)
     {
         switch (message)
         {
+            case CoordinatorEffect.PrepareParticipant prepare:
+                Prepare(prepare.Round, prepare.Mode);
+                return reports.Prepared;
+            case CoordinatorEffect.SettleParticipant settle:
+                Settle(settle.IsCommitted);
+                return null;
             case CoordinatorEffect.ParkParticipant:
                 Park();
                 return reports.Parked;

@@ -33,8 +33,8 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         var machine = Build(kvm, $"{vm}@{checkpoint.Number}", document.Machine, batching);
         try
         {
-            if (checkpoint.Segment is not null)
-                FillMemory(vm, checkpoint, machine, cancellationToken);
+            using (var memory = await store.OpenMemoryAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false))
+                MemoryFiller.Fill(memory, machine.Memory, cancellationToken);
             var report = machine.Restore(document, clock, checkpoint.At, time.GetUtcNow(), policy);
             if (report.Refusals.Count > 0)
                 throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", report.Refusals);
@@ -58,11 +58,5 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         {
             throw new RestoreRefusedException(checkpoint, refusals);
         }
-    }
-
-    private void FillMemory(string vm, MachineEvent.CheckpointCommitted checkpoint, Machine machine, CancellationToken cancellationToken)
-    {
-        using var segment = store.Segments.Open(vm, checkpoint);
-        MemoryFiller.Fill(segment, machine.Memory, cancellationToken);
     }
 }

@@ -4,24 +4,29 @@ using Checkpoint.Storage.Segments;
 
 namespace Checkpoint.Actors.Restoring;
 
-/// <summary>Fills a fresh machine's memory from a segment. Fresh memory is zero, so zero pages are left untouched.</summary>
+/// <summary>Fills a fresh machine's memory from what is stored. Fresh memory is zero, so zero pages are left untouched.</summary>
 internal static class MemoryFiller
 {
-    private const int PieceSize = 2 << 20;
+    private const ulong PieceSize = 2 << 20;
 
-    public static void Fill(SegmentReader segment, IGuestMemory memory, CancellationToken cancellationToken)
+    public static void Fill(StoredMemory stored, IGuestMemory memory, CancellationToken cancellationToken)
     {
-        foreach (var run in segment.Runs)
+        foreach (var region in memory.Regions)
         {
-            if (run.Content != PageContent.Data)
-                continue;
-            var end = run.GuestAddress + ((ulong)run.Pages * MemoryRegion.PageBytes);
-            for (var address = run.GuestAddress; address < end;)
+            var end = region.GuestAddress + region.SizeBytes;
+            for (var address = region.GuestAddress; address < end;)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                var length = (int)Math.Min(PieceSize, end - address);
-                memory.Fill(address, length, (segment, address), static (span, from) => from.segment.Read(from.address, span));
-                address += (ulong)length;
+                var run = stored.Find(address);
+                var left = end - address;
+                var length = (ulong)run.Pages > left / MemoryRegion.PageBytes ? left : (ulong)run.Pages * MemoryRegion.PageBytes;
+                if (run.Content == PageContent.Data)
+                {
+                    length = Math.Min(length, PieceSize);
+                    memory.Fill(address, (int)length, (stored, address), static (span, from) => from.stored.Read(from.address, span));
+                }
+
+                address += length;
             }
         }
     }

@@ -4,6 +4,7 @@ using Checkpoint.Cli.Machines;
 using Checkpoint.Cli.Output;
 using Checkpoint.Cli.Parsing;
 using Checkpoint.Protocol.History;
+using Checkpoint.Storage.Segments;
 
 namespace Checkpoint.Cli.Commands;
 
@@ -37,7 +38,7 @@ internal sealed class DiffCommand : Verb
         var report = new DiffReport(invocation);
         report.Registers([.. StateDifference.Of(left.Document, right.Document)], left.Name, right.Name);
         report.Devices([.. StateDifference.DevicesOf(left.Document, right.Document)]);
-        var pages = new MemoryDifference(leftMemory, rightMemory, report.Pages).Compare(cancellationToken);
+        var pages = new MemoryDifference((leftMemory, left.Document.Machine.Memory), (rightMemory, right.Document.Machine.Memory), report.Pages).Compare(cancellationToken);
         report.End(left.Name, right.Name, pages);
         return ExitCode.Done;
     }
@@ -49,7 +50,7 @@ internal sealed class DiffCommand : Verb
             async (vm, found) =>
             {
                 var stored = await StoredCheckpoint.LoadAsync(engine, vm, found, cancellationToken).ConfigureAwait(false);
-                return (stored, await StoredMemory.OpenAsync(engine, stored, cancellationToken).ConfigureAwait(false));
+                return (stored, await engine.Store.OpenMemoryAsync(vm, found, cancellationToken).ConfigureAwait(false));
             },
             cancellationToken);
 }

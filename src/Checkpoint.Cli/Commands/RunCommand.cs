@@ -6,6 +6,7 @@ using Checkpoint.Cli.Parsing;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 
 namespace Checkpoint.Cli.Commands;
@@ -48,8 +49,6 @@ internal sealed class RunCommand : Verb
     protected override async Task<int> ExecuteAsync(Invocation invocation, CancellationToken cancellationToken)
     {
         var parsed = invocation.Parsed;
-        if (parsed.GetValue(_mode) != "full")
-            throw CommandException.Failed("--mode incremental is not built yet; use --mode full");
         return parsed.GetValue(_from) is { } from
             ? await GoOnAsync(invocation, from, cancellationToken).ConfigureAwait(false)
             : await BeginAsync(invocation, cancellationToken).ConfigureAwait(false);
@@ -92,11 +91,12 @@ internal sealed class RunCommand : Verb
         var parsed = invocation.Parsed;
         var vm = parsed.GetValue(_vm) ?? restored!.Vm;
         var keep = parsed.GetValue(_keep);
+        var mode = parsed.GetValue(_mode) == "incremental" ? CheckpointMode.Incremental : CheckpointMode.Full;
         var limits = new RunLimits(parsed.GetValue(_every) ?? s_defaultEvery, parsed.GetValue(_for), parsed.GetValue(_checkpoints));
         var attachment = new MachineAttachment(guest.Machine, guest)
         {
             Devices = [.. kernel.DevicesOf(guest)],
-            Options = new CoordinatorOptions { Keep = keep },
+            Options = new CoordinatorOptions { Keep = keep, Mode = mode },
             RestoredFrom = restored,
         };
         var stored = (await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false)).Live;

@@ -30,7 +30,7 @@ internal sealed class ShowCommand : Verb
         await using var engine = invocation.OpenToRead();
         var (vm, committed, document) = await StoredCheckpoint.LoadAsync(engine, invocation.Parsed.GetValue(_reference)!, cancellationToken).ConfigureAwait(false);
         var history = await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
-        var (guest, damage) = Examine(engine.Store, vm, committed, document);
+        var (guest, damage) = await ExamineAsync(engine.Store, vm, committed, document, cancellationToken).ConfigureAwait(false);
         var report = new ShowReport(invocation);
         report.Checkpoint(LineOf(vm, committed, document, history.Pinned.Contains(committed.Number), guest, invocation.Time.GetUtcNow()));
         if (invocation.Parsed.GetValue(_registers))
@@ -43,12 +43,12 @@ internal sealed class ShowCommand : Verb
         return now.Live.ContainsKey(committed.Number) ? throw damage : ExitCode.Done;
     }
 
-    private static (ShownGuest? Guest, IntegrityException? Damage) Examine(
-        CheckpointStore store, string vm, MachineEvent.CheckpointCommitted committed, StateDocument document)
+    private static async Task<(ShownGuest? Guest, IntegrityException? Damage)> ExamineAsync(
+        CheckpointStore store, string vm, MachineEvent.CheckpointCommitted committed, StateDocument document, CancellationToken cancellationToken)
     {
         try
         {
-            return (StoredGuest.Examine(store, vm, committed, document), null);
+            return (await StoredGuest.ExamineAsync(store, vm, committed, document, cancellationToken).ConfigureAwait(false), null);
         }
         catch (IntegrityException damage)
         {

@@ -1,9 +1,14 @@
+using System.Collections.Immutable;
 using Checkpoint.Protocol.State;
+using Checkpoint.Storage.Segments;
 
 namespace Checkpoint.Cli.Machines;
 
 /// <summary>Finds the pages in which two stored memories differ. A page that only one of the machines has differs as well.</summary>
-internal sealed class MemoryDifference(StoredMemory left, StoredMemory right, Action<ulong, long> found)
+internal sealed class MemoryDifference(
+    (StoredMemory Memory, ImmutableArray<MemoryRegion> Regions) left,
+    (StoredMemory Memory, ImmutableArray<MemoryRegion> Regions) right,
+    Action<ulong, long> found)
 {
     private const ulong PageBytes = MemoryRegion.PageBytes;
     private const int PieceBytes = 1 << 20;
@@ -22,7 +27,7 @@ internal sealed class MemoryDifference(StoredMemory left, StoredMemory right, Ac
         // Between two edges a machine has either all of the memory or none of it.
         foreach (var (start, end) in edges.Zip(edges.Skip(1)))
         {
-            var (isLeft, isRight) = (Has(left, start), Has(right, start));
+            var (isLeft, isRight) = (Has(left.Regions, start), Has(right.Regions, start));
             if (isLeft && isRight)
                 pages += Compare(start, end, cancellationToken);
             else if (isLeft || isRight)
@@ -33,8 +38,8 @@ internal sealed class MemoryDifference(StoredMemory left, StoredMemory right, Ac
         return pages;
     }
 
-    private static bool Has(StoredMemory memory, ulong address) =>
-        memory.Regions.Any(region => address >= region.GuestAddress && address - region.GuestAddress < region.SizeBytes);
+    private static bool Has(ImmutableArray<MemoryRegion> regions, ulong address) =>
+        regions.Any(region => address >= region.GuestAddress && address - region.GuestAddress < region.SizeBytes);
 
     private long Compare(ulong start, ulong end, CancellationToken cancellationToken)
     {
@@ -45,8 +50,8 @@ internal sealed class MemoryDifference(StoredMemory left, StoredMemory right, Ac
             var length = (int)Math.Min(PieceBytes, end - address);
             var here = _left.AsSpan(0, length);
             var there = _right.AsSpan(0, length);
-            left.Read(address, here);
-            right.Read(address, there);
+            left.Memory.Read(address, here);
+            right.Memory.Read(address, there);
             if (here.SequenceEqual(there))
                 continue;
             for (var offset = 0; offset < length; offset += (int)PageBytes)

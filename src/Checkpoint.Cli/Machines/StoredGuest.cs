@@ -22,15 +22,16 @@ internal static class StoredGuest
     private const int Rbp = 7;
     private const int Rip = 16;
 
-    /// <summary>Null where the machine has another guest, or the checkpoint has no memory of its own or only a part of it.</summary>
+    /// <summary>Null where the machine has another guest, or the checkpoint has no memory.</summary>
     /// <exception cref="IntegrityException">The memory is damaged.</exception>
-    public static ShownGuest? Examine(CheckpointStore store, string vm, MachineEvent.CheckpointCommitted committed, StateDocument document)
+    public static async Task<ShownGuest?> ExamineAsync(
+        CheckpointStore store, string vm, MachineEvent.CheckpointCommitted committed, StateDocument document, CancellationToken cancellationToken)
     {
         var device = document.Devices.FirstOrDefault(each => each.Name == GuestMachine.DeviceName);
-        if (device is null || committed.Segment is null || committed.Mode != CheckpointMode.Full)
+        if (device is null || committed.Segment is null)
             return null;
-        using var segment = store.Segments.Open(vm, committed);
-        using var guest = GuestMachine.Restore(new StoredMachine(document.Machine, segment), device.State.Span);
+        using var stored = await store.OpenMemoryAsync(vm, committed, cancellationToken).ConfigureAwait(false);
+        using var guest = GuestMachine.Restore(new StoredMachine(document.Machine, stored), device.State.Span);
         var verdict = guest.Verify(document.Vcpus);
         return new ShownGuest(
             guest.Program.Kind.ToString().ToLowerInvariant(),

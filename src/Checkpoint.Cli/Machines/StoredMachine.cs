@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Collections.Immutable;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Memory;
 using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.State;
 using Checkpoint.Storage.Segments;
@@ -12,11 +13,13 @@ namespace Checkpoint.Cli.Machines;
 /// A checkpoint looked at as it lies in the store: a machine that has memory to be read and nothing that could run. It lets a
 /// guest be verified on a host without KVM.
 /// </summary>
-internal sealed class StoredMachine(MachineDescription description, SegmentReader segment) : Machine
+internal sealed class StoredMachine(MachineDescription description, StoredMemory stored) : Machine
 {
     public override MachineDescription Description => description;
 
-    public override IGuestMemory Memory { get; } = new StoredMemory(description, segment);
+    public override IGuestMemory Memory { get; } = new ReadOnlyMemory(description, stored);
+
+    public override IVm Vm => throw new NotSupportedException();
 
     public override ImmutableArray<VcpuState> Vcpus => [];
 
@@ -32,16 +35,18 @@ internal sealed class StoredMachine(MachineDescription description, SegmentReade
 
     protected override void Dispose(bool disposing)
     {
-        // The segment belongs to whoever opened it.
+        // The stored memory belongs to whoever opened it.
     }
 
     /// <summary>Reads pages, each checked against its checksum. The last one is kept: a guest's words lie close together.</summary>
-    private sealed class StoredMemory(MachineDescription description, SegmentReader segment) : IGuestMemory
+    private sealed class ReadOnlyMemory(MachineDescription description, StoredMemory stored) : IGuestMemory
     {
         private readonly byte[] _page = new byte[MemoryRegion.PageBytes];
         private ulong? _pageAddress;
 
         public ImmutableArray<MemoryRegion> Regions => description.Memory;
+
+        public WrittenPages? Written { get; set; }
 
         public void Read(ulong guestAddress, Span<byte> destination)
         {
@@ -71,7 +76,7 @@ internal sealed class StoredMachine(MachineDescription description, SegmentReade
             if (!description.Memory.Any(region => address >= region.GuestAddress && address - region.GuestAddress < region.SizeBytes))
                 throw new ArgumentOutOfRangeException(nameof(address), $"0x{address:x} is not in the machine's memory.");
             _pageAddress = null;
-            segment.Read(address, _page);
+            stored.Read(address, _page);
             _pageAddress = address;
         }
     }

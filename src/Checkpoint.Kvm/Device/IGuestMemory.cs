@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Device;
@@ -12,6 +13,9 @@ public interface IGuestMemory : IDisposable
 {
     /// <summary>The slots in ascending order of guest address.</summary>
     ImmutableArray<MemoryRegion> Regions { get; }
+
+    /// <summary>Where writes through this object are noted; null while nobody wants to know.</summary>
+    WrittenPages? Written { get; set; }
 
     /// <summary>Copies guest memory out.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>

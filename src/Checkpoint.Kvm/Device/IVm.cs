@@ -17,6 +17,26 @@ public interface IVm : IDisposable
     /// <returns>The memory, which belongs to the caller and must outlive the VM.</returns>
     IGuestMemory CreateMemory(IReadOnlyList<MemoryRegion> regions);
 
+    /// <summary>Switches the dirty log of one slot on or off (KVM_MEM_LOG_DIRTY_PAGES).</summary>
+    /// <param name="slot">The slot's number.</param>
+    /// <param name="on">Whether writes by vCPUs are logged.</param>
+    void SetDirtyLogging(uint slot, bool on);
+
+    /// <summary>
+    /// KVM_GET_DIRTY_LOG: the pages that vCPUs have written. Once KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 is enabled it leaves them in the log,
+    /// otherwise it takes them.
+    /// </summary>
+    /// <param name="slot">The number of a slot whose log is on.</param>
+    /// <param name="bitmap">One bit a page for all pages of the slot, in whole words.</param>
+    void GetDirtyLog(uint slot, Span<ulong> bitmap);
+
+    /// <summary>KVM_CLEAR_DIRTY_LOG, with KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 enabled: from here on writes to these pages are logged again.</summary>
+    /// <param name="slot">The slot's number.</param>
+    /// <param name="firstPage">The first page, a multiple of 64.</param>
+    /// <param name="pages">How many pages: a multiple of 64, or up to the end of the slot.</param>
+    /// <param name="bitmap">One bit a page from the first page on.</param>
+    void ClearDirtyLog(uint slot, ulong firstPage, uint pages, ReadOnlySpan<ulong> bitmap);
+
     /// <summary>KVM_SET_TSS_ADDR (x86).</summary>
     void SetTssAddress(ulong guestAddress);
 

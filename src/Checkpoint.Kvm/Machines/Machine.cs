@@ -17,6 +17,9 @@ public abstract class Machine : IDisposable
     /// <summary>The guest's memory.</summary>
     public abstract IGuestMemory Memory { get; }
 
+    /// <summary>The VM.</summary>
+    public abstract IVm Vm { get; }
+
     /// <summary>The vCPUs, in the order of their creation.</summary>
     public abstract ImmutableArray<VcpuState> Vcpus { get; }
 

@@ -76,6 +76,7 @@ public sealed partial class Coordinator
     {
         var round = _round!;
         effects.Add(new CoordinatorEffect.DiscardParts(round.Id));
+        Settle(round.Id, isCommitted: false, effects);
         Append(new PendingAppend(++_lastAppend, round.Request.RequestId, new CoordinatorReply.Aborted(round.Abort!), [round.Abort!], [], null), effects);
     }
 
@@ -108,6 +109,15 @@ public sealed partial class Coordinator
                 break;
             default:
                 throw new UnreachableException($"Unknown request {request.GetType().Name}.");
+        }
+    }
+
+    private void Settle(RoundId round, bool isCommitted, List<CoordinatorEffect> effects)
+    {
+        foreach (var participant in _participants)
+        {
+            if (participant.Kind == ParticipantKind.Machine && _gone[participant.Index] is null)
+                effects.Add(new CoordinatorEffect.SettleParticipant(round, participant.Index, isCommitted));
         }
     }
 
@@ -181,6 +191,8 @@ public sealed partial class Coordinator
     {
         var segments = pending.Pruned.Select(number => History.Live[number].Segment).OfType<SegmentPart>().ToImmutableArray();
         History = history;
+        if (pending.StateOf is { } round)
+            Settle(round, isCommitted: true, effects);
         effects.Add(new CoordinatorEffect.Reply(pending.RequestId, pending.Reply));
         if (!segments.IsEmpty)
             effects.Add(new CoordinatorEffect.DeleteSegments(segments));
@@ -198,7 +210,11 @@ public sealed partial class Coordinator
             _ => (CoordinatorReply)new CoordinatorReply.Refused(new Refusal.JournalRefused(reason)),
         };
         if (pending.StateOf is { } round)
+        {
             effects.Add(new CoordinatorEffect.DiscardParts(round));
+            Settle(round, isCommitted: false, effects);
+        }
+
         effects.Add(new CoordinatorEffect.Reply(pending.RequestId, reply));
         BecomeIdle(now, effects);
     }
@@ -211,6 +227,8 @@ public sealed partial class Coordinator
         _round = null;
         Phase = RoundPhase.Fenced;
         // Its parts stay: whoever owns the stream now sweeps what no event names.
+        if (pending.StateOf is { } round)
+            Settle(round, isCommitted: false, effects);
         var lost = new CoordinatorReply.Refused(obstacle);
         effects.Add(new CoordinatorEffect.Reply(pending.RequestId, lost));
         while (_waiting.TryDequeue(out var request))

@@ -7,6 +7,27 @@ namespace Checkpoint.Protocol.Coordination;
 /// <content>From the first kick until everybody runs again. On the way that ends well nothing is allocated.</content>
 public sealed partial class Coordinator
 {
+    private void OnPrepared(int participant, in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (Phase != RoundPhase.Preparing || !_round!.MarkPrepared(participant))
+            return;
+        _round.Awaited--;
+        ContinuePrepare(now, effects);
+    }
+
+    private void ContinuePrepare(in Moment now, List<CoordinatorEffect> effects)
+    {
+        if (_round!.Awaited > 0)
+            return;
+        _round.Begun = now;
+        // Both deadlines are set now: setting one inside the pause would cost the guests the timer's lock.
+        effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.ParkingVcpus, _options.ParkDeadline));
+        effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.Capturing, _options.ParkDeadline + _options.CaptureDeadline));
+        Enter(RoundPhase.ParkingVcpus, ParticipantKind.Vcpu);
+        Tell(ParticipantKind.Vcpu, _round.Park, effects);
+        ContinuePark(now, effects);
+    }
+
     private void OnParked(int participant, in Moment now, List<CoordinatorEffect> effects)
     {
         if (Phase is not (RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices))
@@ -45,7 +66,7 @@ public sealed partial class Coordinator
 
     private void OnCaptured(int participant, in Moment now, List<CoordinatorEffect> effects)
     {
-        if (Phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices)
+        if (Phase is RoundPhase.Preparing or RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices)
             throw new UnreachableException($"{_participants[participant].Name} was captured in phase {Phase}, before all were parked.");
         if (Phase != RoundPhase.Capturing)
             return; // The round has been given up without it.
@@ -107,7 +128,7 @@ public sealed partial class Coordinator
     {
         switch (Phase)
         {
-            case RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing:
+            case RoundPhase.Preparing or RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing:
                 Abort(failure, _participants[participant].Name, now, effects);
                 break;
             case RoundPhase.ResumingDevices or RoundPhase.ResumingVcpus or RoundPhase.Storing or RoundPhase.Aborting:
@@ -132,6 +153,10 @@ public sealed partial class Coordinator
     {
         switch (phase)
         {
+            case RoundPhase.Preparing when Phase == RoundPhase.Preparing:
+                var unprepared = _participants.First(p => p.Kind == ParticipantKind.Machine && !_round!.HasPrepared(p.Index));
+                Abort(new ParticipantFailure($"did not prepare within {Milliseconds(_options.PrepareDeadline)} ms"), unprepared.Name, now, effects);
+                break;
             case RoundPhase.ParkingVcpus when Phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices:
                 var late = _participants.First(p => p.Kind == ParkedIn(Phase) && !_round!.HasParked(p.Index));
                 Abort(new ParticipantFailure($"did not park within {Milliseconds(_options.ParkDeadline)} ms"), late.Name, now, effects);
@@ -161,6 +186,7 @@ public sealed partial class Coordinator
     private void Abort(ParticipantFailure failure, string participant, in Moment now, List<CoordinatorEffect> effects)
     {
         _round!.Abort = new MachineEvent.CheckpointAborted($"{participant} {failure.Reason}", participant, failure.Register, failure.Errno) { At = now.Wall };
+        var nobodyWasToldToPark = Phase == RoundPhase.Preparing;
         Phase = RoundPhase.Aborting;
         _round.Awaited = 0;
         foreach (var kind in (ReadOnlySpan<ParticipantKind>)[ParticipantKind.Device, ParticipantKind.Vcpu])
@@ -170,7 +196,7 @@ public sealed partial class Coordinator
                 if (each.Kind != kind)
                     continue;
                 // Devices are told to park only after the vCPUs: before that they all run, and nobody waits for them.
-                if (_gone[each.Index] is not null || (kind == ParticipantKind.Device && !_devicesToldToPark))
+                if (nobodyWasToldToPark || _gone[each.Index] is not null || (kind == ParticipantKind.Device && !_devicesToldToPark))
                 {
                     _round.MarkResumed(each.Index);
                     continue;
@@ -188,7 +214,7 @@ public sealed partial class Coordinator
     private void Enter(RoundPhase phase, ParticipantKind kind)
     {
         Phase = phase;
-        _devicesToldToPark = phase is not RoundPhase.ParkingVcpus;
+        _devicesToldToPark = phase is not (RoundPhase.Preparing or RoundPhase.ParkingVcpus);
         _round!.Awaited = 0;
         foreach (var participant in _participants)
         {

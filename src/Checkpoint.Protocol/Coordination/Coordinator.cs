@@ -11,23 +11,23 @@ namespace Checkpoint.Protocol.Coordination;
 /// </summary>
 /// <remarks>
 /// <code>
-///            BeginCheckpoint                 all parked             all parked
-///   Idle ───────────────────▶ ParkingVcpus ────────────▶ ParkingDevices ────────▶ Capturing
-///    ▲                             │ failed, gone, deadline  │              │        │ all captured
-///    │                             ▼                         │              │        ▼
-///    │                          Aborting ◀───────────────────┴──────────────┘  ResumingDevices
-///    │                             │ all resumed, deadline                           │ all resumed, deadline
-///    │                             │                                                 ▼
-///    │                             │                                           ResumingVcpus
-///    │                             │                                                 │ all resumed, a moment
-///    │   Committed, Refused        ▼        PartsStored and all resumed              ▼
-///    ├───────────────────────  Appending ◀──────────────────────────────────────  Storing
-///    │                             │  │     or PartsNotStored: the abort
-///    │  Recovered                  │  └─ Conflict ─▶ Fenced
-///    └──────────────── Recovering ◀┘ Unknown
+///          BeginCheckpoint          prepared              all parked            all parked
+///   Idle ──────────────▶ Preparing ─────────▶ ParkingVcpus ─────────▶ ParkingDevices ─────▶ Capturing
+///    ▲                       │ failed, gone, deadline  │                    │            │      │ all captured
+///    │                       │                         │                    │            │      ▼
+///    │                       └────▶ Aborting ◀─────────┴────────────────────┴────────────┘  ResumingDevices
+///    │                                 │ all resumed, deadline                                  │ all resumed, deadline
+///    │                                 │                                                        ▼
+///    │                                 │                                                  ResumingVcpus
+///    │                                 │                                                        │ all resumed, a moment
+///    │   Committed, Refused            ▼        PartsStored and all resumed                     ▼
+///    ├───────────────────────────  Appending ◀─────────────────────────────────────────────  Storing
+///    │                                 │  │     or PartsNotStored: the abort
+///    │  Recovered                      │  └─ Conflict ─▶ Fenced
+///    └──────────────── Recovering ◀────┘ Unknown
 ///                           └─ RecoveryFailed ─▶ Fenced
 /// </code>
-/// The barrier: nothing is captured before all vCPUs and devices are parked, and nothing is stored before all have been told
+/// Until all is prepared the guest runs and nobody waits. The barrier: nothing is captured before all vCPUs and devices are parked, and nothing is stored before all have been told
 /// to run. One append is the commit: no reply says Committed before <see cref="AppendResult.Committed"/> has come. Between
 /// the park and the resume no effect is made anew; all of them come from <see cref="Round"/>.
 /// </remarks>
@@ -76,6 +76,9 @@ public sealed partial class Coordinator
     {
         switch (input)
         {
+            case CoordinatorInput.ParticipantPrepared prepared when IsCurrent(prepared.Round):
+                OnPrepared(prepared.Participant, now, effects);
+                break;
             case CoordinatorInput.ParticipantParked parked when IsCurrent(parked.Round):
                 OnParked(parked.Participant, now, effects);
                 break;
@@ -168,12 +171,10 @@ public sealed partial class Coordinator
         }
 
         _round = new Round(new RoundId(++_lastRound), request, _participants, History, _options, now);
-        // Both deadlines are set now: setting one inside the pause would cost the guests the timer's lock.
-        effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.ParkingVcpus, _options.ParkDeadline));
-        effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.Capturing, _options.ParkDeadline + _options.CaptureDeadline));
-        Enter(RoundPhase.ParkingVcpus, ParticipantKind.Vcpu);
-        Tell(ParticipantKind.Vcpu, _round.Park, effects);
-        ContinuePark(now, effects);
+        effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.Preparing, _options.PrepareDeadline));
+        Enter(RoundPhase.Preparing, ParticipantKind.Machine);
+        Tell(ParticipantKind.Machine, _round.Prepare, effects);
+        ContinuePrepare(now, effects);
     }
 
     private static void Refuse(CoordinatorInput.Request request, Refusal obstacle, List<CoordinatorEffect> effects) =>

@@ -13,6 +13,18 @@ public abstract record CoordinatorEffect
     /// <summary>Something one participant must do.</summary>
     public abstract record ParticipantEffect(RoundId Round, int Participant) : CoordinatorEffect;
 
+    /// <summary>
+    /// Take beforehand what can be taken while the guest runs; it is told before anybody parks. Who is asked for what changed since
+    /// the parent and does not know it takes all: <see cref="StoredParts.Mode"/> says what was taken.
+    /// </summary>
+    public sealed record PrepareParticipant(RoundId Round, int Participant, CheckpointMode Mode) : ParticipantEffect(Round, Participant);
+
+    /// <summary>
+    /// The round is over. What was taken for one that is not committed belongs to the next. Nothing is reported, and a preparation
+    /// still under way ends.
+    /// </summary>
+    public sealed record SettleParticipant(RoundId Round, int Participant, bool IsCommitted) : ParticipantEffect(Round, Participant);
+
     /// <summary>Kick it, let it finish pending IO, stop it.</summary>
     public sealed record ParkParticipant(RoundId Round, int Participant) : ParticipantEffect(Round, Participant);
 

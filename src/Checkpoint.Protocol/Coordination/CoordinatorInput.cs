@@ -36,6 +36,9 @@ public abstract record CoordinatorInput
     /// <summary>Take no more requests; answered when the round in flight has ended.</summary>
     public sealed record Stop(long RequestId) : Request(RequestId);
 
+    /// <summary>A participant has taken what can be taken while the guest runs.</summary>
+    public sealed record ParticipantPrepared(RoundId Round, int Participant) : CoordinatorInput;
+
     /// <summary>A vCPU or device has stopped.</summary>
     public sealed record ParticipantParked(RoundId Round, int Participant) : CoordinatorInput;
 

@@ -1,8 +1,16 @@
+using Checkpoint.Protocol.Events;
+
 namespace Checkpoint.Protocol.Coordination;
 
 /// <summary>Limits of a round and what is kept.</summary>
 public sealed record CoordinatorOptions
 {
+    /// <summary>
+    /// How long the machine may take what can be taken while the guest runs: its memory, at the speed of memory, and the wait for
+    /// a place in the buffer that all machines share.
+    /// </summary>
+    public TimeSpan PrepareDeadline { get; init; } = TimeSpan.FromSeconds(60);
+
     /// <summary>How long all participants together may take to park.</summary>
     public TimeSpan ParkDeadline { get; init; } = TimeSpan.FromSeconds(2);
 
@@ -20,6 +28,15 @@ public sealed record CoordinatorOptions
 
     /// <summary>How long the stream may stay unreadable after an append whose end is unknown, before the machine's journal counts as lost; a stop waits as long.</summary>
     public TimeSpan RecoverDeadline { get; init; } = TimeSpan.FromSeconds(10);
+
+    /// <summary>Whether checkpoints hold all memory or, after a first one, what changed since the one before.</summary>
+    public CheckpointMode Mode { get; init; } = CheckpointMode.Full;
+
+    /// <summary>
+    /// How many checkpoints a restore may have to read: an increment's chain, the full checkpoint at its bottom included. The next
+    /// one after that is full. At least 1.
+    /// </summary>
+    public int MaxChain { get; init; } = 16;
 
     /// <summary>How many checkpoints each commit keeps beside the pinned ones; null keeps all. At least 1.</summary>
     public int? Keep { get; init; }

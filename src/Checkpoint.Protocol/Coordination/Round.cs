@@ -23,7 +23,9 @@ internal sealed class Round
         Id = id;
         Request = request;
         Begun = now;
+        Mode = ModeOf(history, options);
         _reported = new Reported[participants.Length];
+        Prepare = [.. participants.Select(p => new CoordinatorEffect.PrepareParticipant(id, p.Index, Mode))];
         Park = [.. participants.Select(p => new CoordinatorEffect.ParkParticipant(id, p.Index))];
         Capture = [.. participants.Select(p => new CoordinatorEffect.CaptureParticipant(id, p.Index))];
         DevicesMustResume = new CoordinatorEffect.SetDeadline(id, RoundPhase.ResumingDevices, options.ResumeDeadline);
@@ -40,13 +42,18 @@ internal sealed class Round
         Parked = 1,
         Captured = 2,
         Resumed = 4,
+        Prepared = 8,
     }
 
     public RoundId Id { get; }
 
     public CoordinatorInput.BeginCheckpoint Request { get; }
 
-    public Moment Begun { get; }
+    /// <summary>Whether the checkpoint holds all memory or builds on its parent.</summary>
+    public CheckpointMode Mode { get; }
+
+    /// <summary>When the first participant was told to park; before that, when the round began.</summary>
+    public Moment Begun { get; set; }
 
     public Moment AllParked { get; set; }
 
@@ -60,6 +67,8 @@ internal sealed class Round
 
     /// <summary>What was stored; null before it is.</summary>
     public StoredParts? Parts { get; set; }
+
+    public ImmutableArray<CoordinatorEffect.PrepareParticipant> Prepare { get; }
 
     public ImmutableArray<CoordinatorEffect.ParkParticipant> Park { get; }
 
@@ -81,17 +90,36 @@ internal sealed class Round
     /// <summary>Why the round was given up; null while it is not.</summary>
     public MachineEvent.CheckpointAborted? Abort { get; set; }
 
+    public bool MarkPrepared(int participant) => Mark(participant, Reported.Prepared);
+
     public void MarkParked(int participant) => Mark(participant, Reported.Parked);
 
     public bool MarkCaptured(int participant) => Mark(participant, Reported.Captured);
 
     public void MarkResumed(int participant) => Mark(participant, Reported.Resumed);
 
+    public bool HasPrepared(int participant) => (_reported[participant] & Reported.Prepared) != 0;
+
     public bool HasParked(int participant) => (_reported[participant] & Reported.Parked) != 0;
 
     public bool HasCaptured(int participant) => (_reported[participant] & Reported.Captured) != 0;
 
     public bool HasResumed(int participant) => (_reported[participant] & Reported.Resumed) != 0;
+
+    // An increment needs a parent that exists, and a chain that is not yet as long as a restore may have to read.
+    private static CheckpointMode ModeOf(MachineHistory history, CoordinatorOptions options)
+    {
+        if (options.Mode == CheckpointMode.Full || history.Current is not { } parent || !history.Live.TryGetValue(parent, out var at))
+            return CheckpointMode.Full;
+        var length = 2;
+        while (at is { Mode: CheckpointMode.Incremental, Parent: { } older })
+        {
+            at = history.Live[older];
+            length++;
+        }
+
+        return length <= options.MaxChain ? CheckpointMode.Incremental : CheckpointMode.Full;
+    }
 
     private bool Mark(int participant, Reported what)
     {

@@ -6,6 +6,9 @@ public enum RoundPhase
     /// <summary>No round.</summary>
     Idle,
 
+    /// <summary>The guest runs; the machine takes the memory that can be taken while it does.</summary>
+    Preparing,
+
     /// <summary>vCPUs have been told to park.</summary>
     ParkingVcpus,
 

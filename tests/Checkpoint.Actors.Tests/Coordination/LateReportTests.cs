@@ -22,7 +22,8 @@ public sealed class LateReportTests
         var coordinator = new Coordinator(Registered(), [s_vcpu, s_device, s_machine], new CoordinatorOptions());
         var effects = new List<CoordinatorEffect>();
         coordinator.Handle(new CoordinatorInput.BeginCheckpoint(1, default, CheckpointTrigger.Request, null), s_now, effects);
-        var round = effects.OfType<CoordinatorEffect.ParkParticipant>().First().Round;
+        var round = effects.OfType<CoordinatorEffect.PrepareParticipant>().First().Round;
+        coordinator.Handle(new CoordinatorInput.ParticipantPrepared(round, s_machine.Index), s_now, effects);
         coordinator.Handle(new CoordinatorInput.ParticipantParked(round, s_vcpu.Index), s_now, effects);
         coordinator.Handle(new CoordinatorInput.ParticipantParked(round, s_device.Index), s_now, effects);
         Assert.Equal(RoundPhase.Capturing, coordinator.Phase);

@@ -27,6 +27,24 @@ public class RunAndRestoreTests
     }
 
     [KvmFact]
+    public async Task Increments_are_shown_compared_verified_and_restored_like_full_checkpoints()
+    {
+        using var sandbox = new Sandbox();
+        var run = await sandbox.MakeCheckpointsAsync("a", 4, "--mode", "incremental");
+        var committed = run.Json.Where(line => line.GetProperty("event").GetString() == "committed").ToList();
+        Assert.Equal(["full", "incremental", "incremental", "incremental"], committed.Select(line => line.GetProperty("mode").GetString()));
+        Assert.All(committed.Skip(1), line => Assert.InRange(line.GetProperty("memory_bytes").GetInt64(), 4096, committed[0].GetProperty("memory_bytes").GetInt64() / 2));
+        for (var number = 1; number <= 4; number++)
+        {
+            Assert.True((await sandbox.RunAsync("restore", $"a@{number}", "--run-for", "50ms", "--json")).Event("guest").GetProperty("verified").GetBoolean());
+            Assert.True((await sandbox.RunAsync("show", $"a@{number}", "--json")).Json[0].GetProperty("guest").GetProperty("verified").GetBoolean());
+        }
+
+        Assert.Equal(0, (await sandbox.RunAsync("verify")).ExitCode);
+        Assert.Equal(0, (await sandbox.RunAsync("diff", "a@1", "a@4", "--json")).ExitCode);
+    }
+
+    [KvmFact]
     public async Task A_restored_guest_goes_on_exactly_from_the_last_checkpoint_and_from_an_earlier_one()
     {
         using var sandbox = new Sandbox();

@@ -58,14 +58,6 @@ public class UsageTests
     }
 
     [Theory]
-    [InlineData("run --vm a --mode incremental", "--mode incremental")]
-    public async Task What_is_not_built_yet_fails_and_says_so(string line, string word)
-    {
-        using var sandbox = new Sandbox();
-        (await sandbox.RunAsync(line.Split(' '))).Fails(1, word, "not built yet");
-    }
-
-    [Theory]
     [InlineData("doctor")]
     [InlineData("demo")]
     [InlineData("run")]

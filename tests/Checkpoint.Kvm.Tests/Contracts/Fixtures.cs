@@ -40,6 +40,14 @@ public sealed class SimulatedX64TscTests() : TscContract(new SimulatedKvm())
     }
 }
 
+[NeedsKvm]
+public sealed class LinuxX64MemoryCaptureTests() : MemoryCaptureContract(SystemHandle.Open());
+
+public sealed class SimulatedX64MemoryCaptureTests() : MemoryCaptureContract(new SimulatedKvm());
+
+public sealed class SimulatedArm64MemoryCaptureTests()
+    : MemoryCaptureContract(new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 }), MachineArchitecture.Arm64);
+
 public sealed class SimulatedX64VcpuTests() : VcpuContract(new SimulatedKvm());
 
 public sealed class SimulatedX64VcpuStateTests() : VcpuStateContract(new SimulatedKvm());

@@ -34,6 +34,18 @@ internal sealed class ParkedRun : IVcpuObserver, IDisposable
         Await();
     }
 
+    /// <summary>Does something while all vCPUs run, and parks them again.</summary>
+    internal void WhileRunning(Action action)
+    {
+        foreach (var runner in _runners)
+            runner.RequestResume(1);
+        Await();
+        action();
+        foreach (var runner in _runners)
+            runner.RequestPark(2);
+        Await();
+    }
+
     public void Dispose()
     {
         foreach (var runner in _runners)

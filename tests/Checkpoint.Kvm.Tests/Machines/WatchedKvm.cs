@@ -59,6 +59,20 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         public IGuestMemory CreateMemory(IReadOnlyList<MemoryRegion> regions) =>
             _kvm.Watch("KVM_SET_USER_MEMORY_REGION", () => new Memory(_kvm, _vm.CreateMemory(regions)));
 
+        public void SetDirtyLogging(uint slot, bool on) => _kvm.Watch("KVM_SET_USER_MEMORY_REGION", () => _vm.SetDirtyLogging(slot, on));
+
+        public void GetDirtyLog(uint slot, Span<ulong> bitmap)
+        {
+            _kvm.Watch("KVM_GET_DIRTY_LOG", () => { });
+            _vm.GetDirtyLog(slot, bitmap);
+        }
+
+        public void ClearDirtyLog(uint slot, ulong firstPage, uint pages, ReadOnlySpan<ulong> bitmap)
+        {
+            _kvm.Watch("KVM_CLEAR_DIRTY_LOG", () => { });
+            _vm.ClearDirtyLog(slot, firstPage, pages, bitmap);
+        }
+
         public void SetTssAddress(ulong guestAddress) => _kvm.Watch("KVM_SET_TSS_ADDR", () => _vm.SetTssAddress(guestAddress));
 
         public void SetIdentityMapAddress(ulong guestAddress) => _kvm.Watch("KVM_SET_IDENTITY_MAP_ADDR", () => _vm.SetIdentityMapAddress(guestAddress));
@@ -109,6 +123,12 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         }
 
         public System.Collections.Immutable.ImmutableArray<MemoryRegion> Regions => _memory.Regions;
+
+        public Kvm.Memory.WrittenPages? Written
+        {
+            get => _memory.Written;
+            set => _memory.Written = value;
+        }
 
         public void Read(ulong guestAddress, Span<byte> destination) => _memory.Read(guestAddress, destination);
 

@@ -10,6 +10,8 @@ internal static class EffectText
 {
     public static string Of(CoordinatorEffect effect, ImmutableArray<Participant> participants) => effect switch
     {
+        CoordinatorEffect.PrepareParticipant prepare => $"prepare {participants[prepare.Participant].Name} {prepare.Mode}",
+        CoordinatorEffect.SettleParticipant settle => $"settle {participants[settle.Participant].Name} {(settle.IsCommitted ? "committed" : "given up")}",
         CoordinatorEffect.ParkParticipant park => $"park {participants[park.Participant].Name}",
         CoordinatorEffect.CaptureParticipant capture => $"capture {participants[capture.Participant].Name}",
         CoordinatorEffect.ResumeParticipant resume => $"resume {participants[resume.Participant].Name}",

@@ -185,6 +185,7 @@ public sealed class LateReportTests : CoordinatorLaws
     private static Scenario Reach(Scenario vm, RoundPhase phase) => phase switch
     {
         Idle => vm,
+        Preparing => vm.BeginOnly(),
         ParkingVcpus => vm.Begin(),
         ParkingDevices => vm.Begin().Parked("vcpu 0", "vcpu 1"),
         Capturing => vm.BeginsAndAllPark(),

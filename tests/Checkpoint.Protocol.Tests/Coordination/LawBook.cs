@@ -14,6 +14,7 @@ internal sealed class LawBook
     private readonly ImmutableArray<Participant> _participants;
     private readonly uint _vcpus;
     private readonly uint _devices;
+    private readonly uint _machines;
     private readonly uint _everybody;
     private readonly HashSet<long> _open = [];
     private readonly HashSet<long> _answered = [];
@@ -30,7 +31,8 @@ internal sealed class LawBook
         _participants = participants;
         _vcpus = All(ParticipantKind.Vcpu);
         _devices = All(ParticipantKind.Device);
-        _everybody = _vcpus | _devices | All(ParticipantKind.Machine);
+        _machines = All(ParticipantKind.Machine);
+        _everybody = _vcpus | _devices | _machines;
         Stream = stream;
     }
 
@@ -53,6 +55,9 @@ internal sealed class LawBook
         {
             case CoordinatorInput.Request request:
                 Law(_open.Add(request.RequestId) && !_answered.Contains(request.RequestId), "a request has a number of its own");
+                break;
+            case CoordinatorInput.ParticipantPrepared prepared when prepared.Round == Round && phase == RoundPhase.Preparing:
+                _round.Prepared |= Bit(prepared.Participant);
                 break;
             case CoordinatorInput.ParticipantParked parked when parked.Round == Round && phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices:
                 _round.Parked |= Bit(parked.Participant);
@@ -104,6 +109,12 @@ internal sealed class LawBook
                 case CoordinatorEffect.SetDeadline deadline:
                     Follow(deadline.Round);
                     break;
+                case CoordinatorEffect.PrepareParticipant prepare:
+                    JudgePrepare(prepare);
+                    break;
+                case CoordinatorEffect.SettleParticipant settle:
+                    JudgeSettle(settle);
+                    break;
                 case CoordinatorEffect.ParkParticipant park:
                     Follow(park.Round);
                     JudgePark(Bit(park.Participant));
@@ -140,11 +151,14 @@ internal sealed class LawBook
         }
 
         Law((phase == RoundPhase.Fenced) == _isLostToUs, "the coordinator is fenced when somebody else has written or the stream is lost, and only then");
+        Law(
+            phase is not (RoundPhase.Idle or RoundPhase.Fenced or RoundPhase.Stopped) || Has(_round.Settled | _gone, _round.ToldToPrepare),
+            "who has prepared a round is told how it ended");
         Law((_inFlight is not null) == (phase is RoundPhase.Appending or RoundPhase.Recovering), "an append is in flight in its phases, and only then");
         Law((phase == RoundPhase.Recovering) == _isEndUnknown, "an unknown end is recovered from");
         Law(IsSomebodyAwaited(phase), "a phase ends when nobody is waited for any more");
         Law(
-            phase is RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing or RoundPhase.ResumingDevices
+            phase is RoundPhase.Preparing or RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing or RoundPhase.ResumingDevices
             || Has(_round.ToldToResume | _gone, _round.ToldToPark),
             "everybody who was told to park is told to run");
     }
@@ -182,7 +196,10 @@ internal sealed class LawBook
         Stream = stream;
         _inFlight = null;
         foreach (var committed in append.Events.OfType<MachineEvent.CheckpointCommitted>())
+        {
+            _round.IsCommitted = true;
             Law(_committed.Add(committed.Number), "a number is never used twice");
+        }
     }
 
     private void Follow(RoundId round)
@@ -192,8 +209,27 @@ internal sealed class LawBook
             _round = new RoundFacts(round);
     }
 
+    private void JudgePrepare(CoordinatorEffect.PrepareParticipant prepare)
+    {
+        var who = Bit(prepare.Participant);
+        Law((who & _machines) != 0 && (_round.ToldToPrepare & who) == 0, "the machine is told to prepare once");
+        Law(_round.ToldToPark == 0, "nobody is parked before all is prepared");
+        _round.ToldToPrepare |= who;
+        _round.Mode = prepare.Mode;
+    }
+
+    private void JudgeSettle(CoordinatorEffect.SettleParticipant settle)
+    {
+        var who = Bit(settle.Participant);
+        Law(settle.Round == Round && Has(_round.ToldToPrepare, who), "only who was told to prepare a round is told how it ended");
+        Law((_round.Settled & who) == 0, "a round ends once for everybody");
+        Law(settle.IsCommitted == _round.IsCommitted, "what was taken is let go when the checkpoint is in the journal, and only then");
+        _round.Settled |= who;
+    }
+
     private void JudgePark(uint who)
     {
+        Law(Has(_round.Prepared, _machines), "nobody is told to park before the machine is prepared");
         Law((_round.ToldToPark & who) == 0, "nobody is told to park twice");
         Law((_gone & who) == 0, "nobody who is gone is told to park");
         Law((who & _devices) == 0 || Has(_round.Parked, _vcpus), "devices park after the vCPUs");
@@ -243,6 +279,7 @@ internal sealed class LawBook
         var runs = _round.Runs | _gone;
         return phase switch
         {
+            RoundPhase.Preparing => !Has(_round.Prepared, _machines) && !_round.Was(RoundPhase.Preparing),
             RoundPhase.ParkingVcpus => !Has(_round.Parked, _vcpus),
             RoundPhase.ParkingDevices => !Has(_round.Parked, _devices),
             RoundPhase.Capturing => !Has(_round.Captured, _everybody),

@@ -49,6 +49,7 @@ public sealed class PauseAllocationTests
         ];
         _effects.Clear();
         _coordinator.Handle(new CoordinatorInput.BeginCheckpoint(number, new CheckpointId((UInt128)number), CheckpointTrigger.Request, null), now, _effects);
+        _coordinator.Handle(new CoordinatorInput.ParticipantPrepared(round, Vcpus + Devices), now, _effects);
 
         var before = GC.GetAllocatedBytesForCurrentThread();
         foreach (var input in pause)

@@ -94,23 +94,24 @@ public sealed class PinAndPruneTests : CoordinatorLaws
     [Fact]
     public void A_pin_in_flight_is_no_checkpoint_and_a_checkpoint_waits_behind_it() =>
         Given(vcpus: 1, history: Three).Pin(1).Begin().ThenNothing().In(Appending)
-            .Appended().Then("reply 1: done [1]", "deadline ParkingVcpus 2000 ms", "deadline Capturing 12000 ms", "park vcpu 0").In(ParkingVcpus)
+            .Appended().Then("reply 1: done [1]", "deadline Preparing 60000 ms", "prepare machine Full").In(Preparing)
+            .Prepared().Then("deadline ParkingVcpus 2000 ms", "deadline Capturing 12000 ms", "park vcpu 0").In(ParkingVcpus)
             .Parked("vcpu 0").AllAreCaptured().AllRun().Stored().Appended().Then("reply 2: committed 4");
 
     [Fact]
     public void A_checkpoint_waits_behind_every_append_that_is_no_rounds()
     {
-        Given(history: Three).Prune(1).Begin().ThenNothing().Appended().ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
-        Given(history: Three).RecordRestore(Streams.Restored("web", 1, false)).Begin().ThenNothing().Appended().ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
-        Given(history: Three).Pin(1).AppendIsLost().Begin().ThenNothing().In(Recovering).Recovered(Three).ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
-        Given(history: Three).Pin(1).Begin().AppendEnds(new AppendResult.Refused("disk full")).ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
+        Given(history: Three).Prune(1).Begin().ThenNothing().Appended().ThenAmongOthers("prepare machine Full").Prepared().ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
+        Given(history: Three).RecordRestore(Streams.Restored("web", 1, false)).Begin().ThenNothing().Appended().ThenAmongOthers("prepare machine Full").Prepared().ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
+        Given(history: Three).Pin(1).AppendIsLost().Begin().ThenNothing().In(Recovering).Recovered(Three).ThenAmongOthers("prepare machine Full").Prepared().ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
+        Given(history: Three).Pin(1).Begin().AppendEnds(new AppendResult.Refused("disk full")).ThenAmongOthers("prepare machine Full").Prepared().ThenAmongOthers("park vcpu 0").In(ParkingVcpus);
     }
 
     [Fact]
     public void Who_waits_behind_a_pin_is_served_in_order_and_the_checkpoint_keeps_the_rest_waiting() =>
         Given(vcpus: 1, history: Three).Pin(1).Unpin(1).Begin().Pin(2)
             .Appended().Then("reply 1: done [1]", "append Unpinned 1")
-            .Appended().ThenAmongOthers("park vcpu 0").In(ParkingVcpus)
+            .Appended().ThenAmongOthers("prepare machine Full").Prepared().ThenAmongOthers("park vcpu 0").In(ParkingVcpus)
             .Parked("vcpu 0").AllAreCaptured().AllRun().Stored()
             .Appended().Then("reply 3: committed 4", "append Pinned 2")
             .Appended().Then("reply 4: done [2]").In(Idle);

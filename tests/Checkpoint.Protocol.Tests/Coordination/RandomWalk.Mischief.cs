@@ -73,8 +73,9 @@ internal sealed partial class RandomWalk
         Assert.Equal(phase, _coordinator.Phase);
     }
 
-    private CoordinatorInput AnyReport(RoundId round, int who) => _random.Next(9) switch
+    private CoordinatorInput AnyReport(RoundId round, int who) => _random.Next(10) switch
     {
+        9 => new CoordinatorInput.ParticipantPrepared(round, who),
         0 => new CoordinatorInput.ParticipantParked(round, who),
         1 => new CoordinatorInput.ParticipantCaptured(round, who),
         2 => new CoordinatorInput.ParticipantResumed(round, who),
@@ -89,8 +90,9 @@ internal sealed partial class RandomWalk
     /// <summary>Whether a report of the round begun last cannot be true in this phase, and must change nothing.</summary>
     private static bool IsImpossible(CoordinatorInput report, ParticipantKind kind, RoundPhase phase) => report switch
     {
+        CoordinatorInput.ParticipantPrepared => phase != RoundPhase.Preparing,
         CoordinatorInput.ParticipantParked => phase is not (RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices),
-        CoordinatorInput.ParticipantCaptured => phase is not (RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing),
+        CoordinatorInput.ParticipantCaptured => phase is not (RoundPhase.Preparing or RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices or RoundPhase.Capturing),
         CoordinatorInput.ParticipantResumed => kind switch
         {
             ParticipantKind.Vcpu => phase is not (RoundPhase.ResumingDevices or RoundPhase.ResumingVcpus or RoundPhase.Storing or RoundPhase.Aborting),

@@ -186,6 +186,9 @@ internal sealed partial class RandomWalk
     {
         switch (effect)
         {
+            case CoordinatorEffect.PrepareParticipant prepare:
+                _owed.Add(new CoordinatorInput.ParticipantPrepared(prepare.Round, prepare.Participant));
+                break;
             case CoordinatorEffect.ParkParticipant park:
                 _owed.Add(new CoordinatorInput.ParticipantParked(park.Round, park.Participant));
                 break;
@@ -235,6 +238,7 @@ internal sealed partial class RandomWalk
         CoordinatorInput.DeadlineReached deadline => deadline.Round,
         CoordinatorInput.PartsStored stored => stored.Round,
         CoordinatorInput.PartsNotStored lost => lost.Round,
+        CoordinatorInput.ParticipantPrepared prepared => prepared.Round,
         CoordinatorInput.ParticipantParked parked => parked.Round,
         CoordinatorInput.ParticipantCaptured captured => captured.Round,
         CoordinatorInput.ParticipantResumed resumed => resumed.Round,
@@ -243,6 +247,7 @@ internal sealed partial class RandomWalk
 
     private static int? ParticipantOf(CoordinatorInput input) => input switch
     {
+        CoordinatorInput.ParticipantPrepared prepared => prepared.Participant,
         CoordinatorInput.ParticipantParked parked => parked.Participant,
         CoordinatorInput.ParticipantCaptured captured => captured.Participant,
         CoordinatorInput.ParticipantResumed resumed => resumed.Participant,

@@ -1,4 +1,5 @@
 using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
 
 namespace Checkpoint.Protocol.Tests.Coordination;
 
@@ -8,6 +9,12 @@ internal sealed class RoundFacts(RoundId id)
     private uint _overdue;
 
     public RoundId Id { get; } = id;
+
+    public uint ToldToPrepare { get; set; }
+
+    public uint Prepared { get; set; }
+
+    public uint Settled { get; set; }
 
     public uint ToldToPark { get; set; }
 
@@ -29,6 +36,11 @@ internal sealed class RoundFacts(RoundId id)
     public bool IsLost { get; set; }
 
     public bool IsDiscarded { get; set; }
+
+    public bool IsCommitted { get; set; }
+
+    /// <summary>What the round was begun as.</summary>
+    public CheckpointMode Mode { get; set; }
 
     /// <summary>Notes a deadline that came in this phase; those of phases that are over say nothing.</summary>
     public void NoteDeadline(RoundPhase deadline, RoundPhase phase)

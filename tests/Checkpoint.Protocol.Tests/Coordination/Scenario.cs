@@ -38,11 +38,21 @@ internal sealed class Scenario
     /// <summary>The stream's end if the append in flight is written.</summary>
     private JournalHead Intended => Streams.HeadAt(History.Head.SequenceNumber + _laws.InFlight!.Events.Length);
 
+    /// <summary>A request for a checkpoint; where it begins a round, the machine prepares at once.</summary>
     public Scenario Begin(string? label = null)
+    {
+        BeginOnly(label);
+        return Phase == RoundPhase.Preparing ? Prepared() : this;
+    }
+
+    /// <summary>A request for a checkpoint.</summary>
+    public Scenario BeginOnly(string? label = null)
     {
         var request = ++_lastRequest;
         return When(new CoordinatorInput.BeginCheckpoint(request, new CheckpointId((UInt128)request), CheckpointTrigger.Request, label));
     }
+
+    public Scenario Prepared() => Each(Names(ParticipantKind.Machine), who => new CoordinatorInput.ParticipantPrepared(Round, who));
 
     public Scenario Pin(long number) => When(new CoordinatorInput.Pin(++_lastRequest, number));
 
@@ -138,10 +148,10 @@ internal sealed class Scenario
         return this;
     }
 
-    /// <summary>The last input had these effects, in this order, and no others.</summary>
+    /// <summary>The last input had these effects, in this order, and no others, but that the machine is told how its round ended: the law book sees to that.</summary>
     public Scenario Then(params string[] effects)
     {
-        Assert.Equal(effects, _effects.Select(effect => EffectText.Of(effect, Participants)));
+        Assert.Equal(effects, _effects.Where(effect => effect is not CoordinatorEffect.SettleParticipant).Select(effect => EffectText.Of(effect, Participants)));
         return this;
     }
 
@@ -176,6 +186,7 @@ internal sealed class Scenario
             _ = Phase switch
             {
                 RoundPhase.ParkingVcpus or RoundPhase.ParkingDevices => Deadline(RoundPhase.ParkingVcpus),
+                RoundPhase.Preparing => Prepared(),
                 RoundPhase.Storing => Deadline(RoundPhase.Storing).Phase == RoundPhase.Storing ? Stored() : this,
                 RoundPhase.Appending => Appended(),
                 RoundPhase.Recovering => Recovered(History),

@@ -60,7 +60,7 @@ public sealed class StopTests : CoordinatorLaws
     [Fact]
     public void A_checkpoint_that_waited_behind_a_pin_is_taken_before_the_stop() =>
         Given(vcpus: 1, history: Streams.Of(Streams.Full(1))).Pin(1).Begin().Stop()
-            .Appended().ThenAmongOthers("park vcpu 0").In(ParkingVcpus)
+            .Appended().ThenAmongOthers("prepare machine Full").Prepared().ThenAmongOthers("park vcpu 0").In(ParkingVcpus)
             .Parked("vcpu 0").AllAreCaptured().AllRun().Stored()
             .Appended().Then("reply 2: committed 2", "reply 3: done []").In(Stopped);
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Collections.Immutable;
 using Checkpoint.Kvm.Interop;
+using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Device.Linux;
@@ -23,6 +24,9 @@ public sealed class LinuxGuestMemory : IGuestMemory
 
     /// <inheritdoc/>
     public ImmutableArray<MemoryRegion> Regions { get; }
+
+    /// <inheritdoc/>
+    public WrittenPages? Written { get; set; }
 
     internal ImmutableArray<Slot> Slots { get; }
 
@@ -84,6 +88,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
             // The mapping is held for the copy, and Find has seen that the whole range lies inside it.
             slot.Mapping.DangerousAddRef(ref held);
             source.CopyTo(new Span<byte>(slot.At(guestAddress), source.Length));
+            Written?.Mark(guestAddress, (ulong)source.Length);
         }
         finally
         {
@@ -97,9 +102,13 @@ public sealed class LinuxGuestMemory : IGuestMemory
     {
         ArgumentNullException.ThrowIfNull(write);
         write(Window(guestAddress, length).Span, state);
+        Written?.Mark(guestAddress, (ulong)length);
     }
 
-    /// <summary>The host's view of a range, without a copy. It is valid until the memory is disposed of.</summary>
+    /// <summary>
+    /// The host's view of a range, without a copy. It is valid until the memory is disposed of. Who writes through it says so with
+    /// <see cref="WrittenPages.Mark"/>.
+    /// </summary>
     /// <param name="guestAddress">Guest physical address.</param>
     /// <param name="length">Bytes, at most 1 GiB.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>

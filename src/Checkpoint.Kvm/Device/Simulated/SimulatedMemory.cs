@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Device.Simulated;
@@ -21,6 +22,9 @@ public sealed class SimulatedMemory : IGuestMemory
 
     /// <inheritdoc/>
     public ImmutableArray<MemoryRegion> Regions { get; }
+
+    /// <inheritdoc/>
+    public WrittenPages? Written { get; set; }
 
     internal ImmutableArray<SimulatedSlot> Slots { get; }
 
@@ -48,6 +52,7 @@ public sealed class SimulatedMemory : IGuestMemory
         var slot = Find(guestAddress, (ulong)source.Length);
         ThrowIfDisposed();
         source.CopyTo(slot.From(guestAddress - slot.Region.GuestAddress, source.Length));
+        Written?.Mark(guestAddress, (ulong)source.Length);
     }
 
     /// <inheritdoc/>
@@ -60,6 +65,7 @@ public sealed class SimulatedMemory : IGuestMemory
         var slot = Find(guestAddress, (ulong)length);
         ThrowIfDisposed();
         write(slot.From(guestAddress - slot.Region.GuestAddress, length), state);
+        Written?.Mark(guestAddress, (ulong)length);
     }
 
     /// <inheritdoc/>

@@ -55,6 +55,14 @@ internal sealed class SimulatedSlot
             Interlocked.Or(ref word, bit);
     }
 
+    /// <summary>Begins a log with no page in it, or with all.</summary>
+    public void BeginLog(bool isFull)
+    {
+        Array.Fill(_dirty, isFull ? ulong.MaxValue : 0);
+        if (isFull && (Region.SizeBytes >> PageShift) % PagesPerBitmapWord is var rest and > 0)
+            _dirty[^1] = (1UL << (int)rest) - 1;
+    }
+
     /// <summary>Takes all bits, word by word.</summary>
     public void TakeDirty(Span<ulong> bitmap)
     {

@@ -60,14 +60,14 @@ internal sealed class SimulatedSlots(ulong firstAddressBeyond)
     public SimulatedSlot Known(uint number) => Array.Find(_slots, slot => slot.Region.Slot == number)
         ?? throw new ArgumentException($"This VM knows no memory slot {number}.", nameof(number));
 
-    /// <summary>Switches the log of a slot; it begins with no page in it.</summary>
-    public void SetLogging(uint number, bool on)
+    /// <summary>Switches the log of a slot; it begins with no page in it, or with all.</summary>
+    public void SetLogging(uint number, bool on, bool isFull)
     {
         var slot = Known(number);
         if (!on)
             _logged.Remove(number);
         else if (_logged.Add(number))
-            slot.TakeDirty(new ulong[slot.BitmapWords]);
+            slot.BeginLog(isFull);
     }
 
     public bool IsLogged(uint number) => _logged.Contains(number);

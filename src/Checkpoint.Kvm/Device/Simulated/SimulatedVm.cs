@@ -15,8 +15,12 @@ public sealed class SimulatedVm : IVm
     private const uint MaxVcpuIds = 4096; // KVM_MAX_VCPU_IDS
     private const uint GicV3DeviceType = 7; // KVM_DEV_TYPE_ARM_VGIC_V3
 
+    private const ulong LogIsClearedByHand = 1; // KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE
+    private const ulong LogBeginsFull = 2; // KVM_DIRTY_LOG_INITIALLY_SET
+
     private readonly object _gate = new();
     private readonly List<SimulatedVcpu> _vcpus = [];
+    private ulong _dirtyLogFlags;
     private bool _isDisposed;
     private bool _hasGic;
 
@@ -103,12 +107,10 @@ public sealed class SimulatedVm : IVm
 
     IGuestMemory IVm.CreateMemory(IReadOnlyList<MemoryRegion> regions) => CreateMemory(regions);
 
-    /// <summary>Switches the dirty log of one slot on or off (KVM_MEM_LOG_DIRTY_PAGES); it begins empty.</summary>
-    public void SetDirtyLogging(uint slot, bool on) => Slots.SetLogging(slot, on);
+    /// <inheritdoc/>
+    public void SetDirtyLogging(uint slot, bool on) => Slots.SetLogging(slot, on, isFull: (_dirtyLogFlags & LogBeginsFull) != 0);
 
-    /// <summary>KVM_GET_DIRTY_LOG: the pages that vCPUs have written since the last call, one bit each; ENOENT while it is off.</summary>
-    /// <param name="slot">The slot's number.</param>
-    /// <param name="bitmap">One bit a page of 4096 bytes, in whole words.</param>
+    /// <inheritdoc/>
     public void GetDirtyLog(uint slot, Span<ulong> bitmap)
     {
         var known = Slots.Known(slot);
@@ -116,7 +118,25 @@ public sealed class SimulatedVm : IVm
             throw new ArgumentException($"The bitmap has {bitmap.Length} words, too few for {known.BitmapWords * 64L} pages.", nameof(bitmap));
         if (!Slots.IsLogged(slot))
             SimulatedKvm.Throw(KvmRequests.GetDirtyLog, Errno.ENOENT);
-        known.TakeDirty(bitmap);
+        if ((_dirtyLogFlags & LogIsClearedByHand) != 0)
+            known.ReadDirty(bitmap);
+        else
+            known.TakeDirty(bitmap);
+    }
+
+    /// <inheritdoc/>
+    public void ClearDirtyLog(uint slot, ulong firstPage, uint pages, ReadOnlySpan<ulong> bitmap)
+    {
+        var known = Slots.Known(slot);
+        var all = known.Region.SizeBytes / MemoryRegion.PageBytes;
+        if (bitmap.Length < (int)((pages + 63) / 64))
+            throw new ArgumentException($"The bitmap has {bitmap.Length} words, too few for {pages} pages.", nameof(bitmap));
+        if (!Slots.IsLogged(slot))
+            SimulatedKvm.Throw(KvmRequests.ClearDirtyLog, Errno.ENOENT);
+        var isWhole = firstPage % 64 == 0 && firstPage + pages <= all && (pages % 64 == 0 || firstPage + pages == all);
+        Check(KvmRequests.ClearDirtyLog, (_dirtyLogFlags & LogIsClearedByHand) != 0 && isWhole ? 0 : Errno.EINVAL);
+        for (var word = 0; word < (int)((pages + 63) / 64); word++)
+            known.ClearDirty((int)(firstPage / 64) + word, bitmap[word]);
     }
 
     /// <inheritdoc/>
@@ -245,6 +265,10 @@ public sealed class SimulatedVm : IVm
             case KvmCapability.X2ApicApi:
                 return (first & ~3UL) == 0 ? 0 : Errno.EINVAL;
             case KvmCapability.ManualDirtyLogProtect2:
+                // The second flag means nothing without the first.
+                if ((first & ~(LogIsClearedByHand | LogBeginsFull)) != 0 || first == LogBeginsFull)
+                    return Errno.EINVAL;
+                _dirtyLogFlags = first;
                 return 0;
             default:
                 return Errno.EINVAL;

@@ -34,6 +34,9 @@ public sealed class Arm64Machine : Machine
     public override IGuestMemory Memory { get; }
 
     /// <inheritdoc/>
+    public override IVm Vm => _vm;
+
+    /// <inheritdoc/>
     public override ImmutableArray<VcpuState> Vcpus { get; }
 
     /// <inheritdoc/>

@@ -43,6 +43,9 @@ public sealed class X64Machine : Machine
     public override IGuestMemory Memory { get; }
 
     /// <inheritdoc/>
+    public override IVm Vm => _vm;
+
+    /// <inheritdoc/>
     public override ImmutableArray<VcpuState> Vcpus { get; }
 
     /// <inheritdoc/>

@@ -76,6 +76,12 @@ internal sealed class FakeArm64Kvm : IKvm
 
         public IGuestMemory CreateMemory(IReadOnlyList<MemoryRegion> regions) => new Memory(_kvm, regions);
 
+        public void SetDirtyLogging(uint slot, bool on) => throw new NotSupportedException();
+
+        public void GetDirtyLog(uint slot, Span<ulong> bitmap) => throw new NotSupportedException();
+
+        public void ClearDirtyLog(uint slot, ulong firstPage, uint pages, ReadOnlySpan<ulong> bitmap) => throw new NotSupportedException();
+
         public void SetTssAddress(ulong guestAddress) => throw new NotSupportedException();
 
         public void SetIdentityMapAddress(ulong guestAddress) => throw new NotSupportedException();
@@ -118,6 +124,8 @@ internal sealed class FakeArm64Kvm : IKvm
         }
 
         public ImmutableArray<MemoryRegion> Regions { get; }
+
+        public Kvm.Memory.WrittenPages? Written { get; set; }
 
         public void Read(ulong guestAddress, Span<byte> destination) => _bytes.AsSpan((int)guestAddress, destination.Length).CopyTo(destination);
 

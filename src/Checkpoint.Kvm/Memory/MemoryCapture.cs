@@ -1,0 +1,123 @@
+using Checkpoint.Kvm.Machines;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Memory;
+
+/// <summary>
+/// Takes a guest's memory for checkpoints, most of it while the guest runs: rounds of copying what was written meanwhile, until
+/// little is left or it does not become less; the rest is copied in the pause. One thread uses it at a time.
+/// </summary>
+/// <remarks>
+/// Pages taken for a checkpoint that is not committed go into the next one. Until a first checkpoint is committed nothing is
+/// known of what changed since any other, so it is full whatever was asked for.
+/// </remarks>
+public sealed class MemoryCapture : IDisposable
+{
+    private const int MaxRounds = 30;
+    private const long FewPages = 128;
+
+    private readonly PageBuffer _buffer;
+    private readonly DirtyPages _dirty;
+    private readonly PageSet _left;
+    private readonly PageSet _taken;
+    private bool _hasBase;
+    private bool _isSettled = true;
+
+    /// <summary>Begins to log what the guest writes.</summary>
+    /// <param name="machine">The machine; it outlives this.</param>
+    /// <param name="pool">Where copies are made.</param>
+    public MemoryCapture(Machine machine, PagePool pool)
+    {
+        var regions = machine.Memory.Regions;
+        _buffer = new PageBuffer(machine.Memory, pool);
+        _dirty = new DirtyPages(machine.Vm, machine.Memory);
+        _left = new PageSet(regions);
+        _taken = new PageSet(regions);
+        TotalBytes = regions.Sum(region => (long)region.SizeBytes);
+    }
+
+    /// <summary>The size of the guest's memory in bytes.</summary>
+    public long TotalBytes { get; }
+
+    /// <summary>Whether the last capture holds all memory or what changed since the last one that was committed.</summary>
+    public CheckpointMode Mode { get; private set; }
+
+    /// <summary>How many rounds the last preparation took.</summary>
+    public int Rounds { get; private set; }
+
+    /// <summary>How many pages were left for the pause.</summary>
+    public long PagesInPause { get; private set; }
+
+    /// <summary>How many pages the last capture holds.</summary>
+    public long Pages { get; private set; }
+
+    /// <summary>The last capture in ascending order of guest address. Valid until <see cref="Settle"/>.</summary>
+    public IEnumerable<CopiedMemory> Copies => _buffer.Copies(_taken);
+
+    /// <summary>Copies while the guest runs.</summary>
+    /// <param name="mode">What the checkpoint is to hold.</param>
+    /// <param name="cancellationToken">Ends it; what was copied is given up.</param>
+    /// <exception cref="InsufficientPageBufferException">There is no room for the copies.</exception>
+    public void Prepare(CheckpointMode mode, CancellationToken cancellationToken = default)
+    {
+        if (!_isSettled)
+            Settle(isCommitted: false);
+        _isSettled = false;
+        Mode = _hasBase ? mode : CheckpointMode.Full;
+        if (Mode == CheckpointMode.Full)
+            _left.AddAll();
+        _dirty.MoveTo(_left);
+        var count = _left.Count;
+        _buffer.Reserve(count + FewPages, cancellationToken);
+        for (Rounds = 1; ; Rounds++)
+        {
+            // Before the copy, which may be cancelled half way: what has a place in the buffer is among the taken.
+            _taken.UnionWith(_left);
+            _buffer.Copy(_left, cancellationToken);
+            _left.Clear();
+            _dirty.MoveTo(_left);
+            var before = count;
+            count = _left.Count;
+
+            // Less than a tenth fewer than the round before: the guest writes as fast as it is copied.
+            if (count <= FewPages || count > before - (before / 10) || Rounds == MaxRounds)
+                break;
+        }
+
+        _buffer.MakeReady((2 * count) + FewPages);
+    }
+
+    /// <summary>Copies what is left; the guest must be parked. It allocates nothing as long as the room that was made ready is enough.</summary>
+    /// <exception cref="InsufficientPageBufferException">There is no room for the copies.</exception>
+    public void Capture()
+    {
+        _dirty.MoveTo(_left);
+        PagesInPause = _left.Count;
+        _taken.UnionWith(_left);
+        _buffer.Copy(_left, CancellationToken.None);
+        _left.Clear();
+        Pages = _taken.Count;
+    }
+
+    /// <summary>The checkpoint is over: its copies go.</summary>
+    /// <param name="isCommitted">Whether it exists; otherwise its pages go into the next.</param>
+    public void Settle(bool isCommitted)
+    {
+        if (_isSettled)
+            return;
+        _isSettled = true;
+        _buffer.Release(_taken);
+        _hasBase |= isCommitted;
+        if (!isCommitted)
+            _left.UnionWith(_taken);
+        _taken.Clear();
+    }
+
+    /// <summary>Ends the log and gives the room back.</summary>
+    public void Dispose()
+    {
+        Settle(isCommitted: false);
+        _dirty.Dispose();
+    }
+}

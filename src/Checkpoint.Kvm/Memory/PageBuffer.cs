@@ -1,0 +1,184 @@
+using System.Collections.Immutable;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Memory;
+
+/// <summary>One stretch of copied guest memory.</summary>
+/// <param name="GuestAddress">Guest physical address of the first byte.</param>
+/// <param name="Bytes">The copy.</param>
+public readonly record struct CopiedMemory(ulong GuestAddress, ReadOnlyMemory<byte> Bytes);
+
+/// <summary>
+/// Copies of pages, packed into chunks of a pool. A page has one place, and is copied over its older copy; a page of zeros has none.
+/// </summary>
+internal sealed class PageBuffer
+{
+    private const int PageBytes = (int)MemoryRegion.PageBytes;
+    private const int PagesPerChunk = PagePool.ChunkBytes / PageBytes;
+    private const int Nowhere = -1;
+    private const int Zeros = -2;
+
+    private static readonly byte[] s_zeros = new byte[PagePool.ChunkBytes];
+
+    private readonly IGuestMemory _memory;
+    private readonly ImmutableArray<MemoryRegion> _regions;
+    private readonly PagePool _pool;
+    private readonly int[][] _places;
+    private readonly List<byte[]> _chunks = [];
+    private long _reserved;
+    private int _used;
+
+    public PageBuffer(IGuestMemory memory, PagePool pool)
+    {
+        _memory = memory;
+        _regions = memory.Regions;
+        _pool = pool;
+        _places = [.. _regions.Select(region => new int[PageSet.PagesOf(region)])];
+        foreach (var places in _places)
+            Array.Fill(places, Nowhere);
+    }
+
+    /// <summary>Waits until there is room for so many pages.</summary>
+    /// <exception cref="InsufficientPageBufferException">There never will be.</exception>
+    public void Reserve(long pages, CancellationToken cancellationToken)
+    {
+        var chunks = (pages + PagesPerChunk - 1) / PagesPerChunk;
+        // A list that grows in the pause would allocate there.
+        _chunks.EnsureCapacity((int)chunks + 64);
+        _pool.Reserve(chunks, cancellationToken);
+        _reserved += chunks;
+    }
+
+    /// <summary>Makes room for so many pages more, as far as there is any without waiting, so that the pause finds it ready.</summary>
+    public void MakeReady(long pages)
+    {
+        while (((long)_chunks.Count * PagesPerChunk) - _used < pages && TryAddChunk())
+        {
+            // One after another.
+        }
+    }
+
+    /// <summary>Copies the pages of a set.</summary>
+    /// <exception cref="InsufficientPageBufferException">There is no room left.</exception>
+    public void Copy(PageSet pages, CancellationToken cancellationToken)
+    {
+        for (var region = 0; region < _regions.Length; region++)
+        {
+            for (var page = 0L; pages.TryNextRun(region, ref page, out var count); page += count)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                count = _places[region][page] < 0 ? CopyNew(region, page, count) : CopyAgain(region, page, count);
+            }
+        }
+    }
+
+    /// <summary>The copies of a set's pages in ascending order of guest address.</summary>
+    public IEnumerable<CopiedMemory> Copies(PageSet pages)
+    {
+        for (var region = 0; region < _regions.Length; region++)
+        {
+            var start = _regions[region].GuestAddress;
+            for (var page = 0L; pages.TryNextRun(region, ref page, out var count);)
+            {
+                for (var end = page + count; page < end;)
+                {
+                    var length = Together(_places[region], page, end);
+                    yield return new CopiedMemory(start + ((ulong)page * PageBytes), At(_places[region][page], length));
+                    page += length;
+                }
+            }
+        }
+    }
+
+    /// <summary>Forgets all copies and gives the chunks back.</summary>
+    public void Release(PageSet pages)
+    {
+        for (var region = 0; region < _regions.Length; region++)
+        {
+            for (var page = 0L; pages.TryNextRun(region, ref page, out var count); page += count)
+                _places[region].AsSpan((int)page, (int)count).Fill(Nowhere);
+        }
+
+        _pool.Return(_chunks, _reserved);
+        _chunks.Clear();
+        (_reserved, _used) = (0, 0);
+    }
+
+    // Pages that have no place yet, as many as follow each other and go into one chunk.
+    private long CopyNew(int region, long page, long count)
+    {
+        if (_used == _chunks.Count * PagesPerChunk && !TryAddChunk())
+            throw new InsufficientPageBufferException((_chunks.Count + 1L) * PagePool.ChunkBytes, _pool.LimitBytes);
+        var places = _places[region];
+        var room = PagesPerChunk - (_used % PagesPerChunk);
+        var length = 1;
+        while (length < count && length < room && places[page + length] < 0)
+            length++;
+        var copies = _chunks[_used / PagesPerChunk].AsSpan(_used % PagesPerChunk * PageBytes, length * PageBytes);
+        _memory.Read(_regions[region].GuestAddress + ((ulong)page * PageBytes), copies);
+        var kept = 0;
+        for (var i = 0; i < length; i++)
+        {
+            var copy = copies.Slice(i * PageBytes, PageBytes);
+            if (!copy.ContainsAnyExcept((byte)0))
+            {
+                places[page + i] = Zeros;
+                continue;
+            }
+
+            // Those behind a page of zeros move up to its place.
+            if (kept != i)
+                copy.CopyTo(copies.Slice(kept * PageBytes, PageBytes));
+            places[page + i] = _used + kept++;
+        }
+
+        _used += kept;
+        return length;
+    }
+
+    // Pages that have places, as many as lie together.
+    private long CopyAgain(int region, long page, long count)
+    {
+        var place = _places[region][page];
+        var length = Together(_places[region], page, page + count);
+        var copies = _chunks[place / PagesPerChunk].AsSpan(place % PagesPerChunk * PageBytes, (int)length * PageBytes);
+        _memory.Read(_regions[region].GuestAddress + ((ulong)page * PageBytes), copies);
+        return length;
+    }
+
+    private bool TryAddChunk()
+    {
+        if (_chunks.Count >= _reserved)
+        {
+            if (!_pool.TryReserveOne())
+                return false;
+            _reserved++;
+        }
+
+        _chunks.Add(_pool.Take());
+        return true;
+    }
+
+    // How many pages from one on lie together: behind each other in one chunk, or all zero.
+    private static long Together(int[] places, long page, long end)
+    {
+        var first = places[page];
+        var length = 1L;
+        if (first == Zeros)
+        {
+            while (page + length < end && length < PagesPerChunk && places[page + length] == Zeros)
+                length++;
+            return length;
+        }
+
+        var room = PagesPerChunk - (first % PagesPerChunk);
+        while (page + length < end && length < room && places[page + length] == first + length)
+            length++;
+        return length;
+    }
+
+    private ReadOnlyMemory<byte> At(int place, long pages) => place == Zeros
+        ? s_zeros.AsMemory(0, (int)pages * PageBytes)
+        : _chunks[place / PagesPerChunk].AsMemory(place % PagesPerChunk * PageBytes, (int)pages * PageBytes);
+}
