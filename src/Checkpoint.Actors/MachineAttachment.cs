@@ -22,6 +22,13 @@ public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
     /// <summary>Deadlines and retention.</summary>
     public CoordinatorOptions Options { get; init; } = new();
 
+    /// <summary>
+    /// Whether every write of the host to guest memory goes through <see cref="Machine.Memory"/> or is noted there
+    /// (<see cref="WrittenPages.Mark"/>): device models, exit handlers, whoever has the pages. Then most memory is copied while the guest runs, and
+    /// checkpoints can hold what changed. Otherwise all of it is copied in the pause. Null: true unless the memory was adopted.
+    /// </summary>
+    public bool? NotesHostWrites { get; init; }
+
     /// <summary>Where copies of the guest's memory are made; by default one that all machines of the process share.</summary>
     public PagePool Buffer { get; init; } = PagePool.Shared;
 

@@ -80,4 +80,23 @@ public sealed class IncrementalTests
         await bench.RestoreAndRunOnAsync(8);
         await bench.AssertNothingElseIsStoredAsync();
     }
+
+    [KvmFact]
+    public async Task Where_host_writes_are_not_noted_every_checkpoint_holds_all_memory_of_its_moment()
+    {
+        await using var bench = Bench.Open();
+        using var guest = bench.Guest(GuestKind.Ledger, vcpus: 1);
+        await using var machine = await bench.Engine.AttachAsync(Bench.Vm, new MachineAttachment(guest.Machine, guest)
+        {
+            Devices = [new GuestDevice(guest)], Options = s_incremental, NotesHostWrites = false,
+        });
+        var all = guest.Machine.Memory.Regions.Sum(region => (long)region.SizeBytes);
+        for (var i = 0; i < 2; i++)
+        {
+            var committed = await Bench.CommittedAsync(machine);
+            Assert.Equal((CheckpointMode.Full, all), (committed.Mode, committed.MemoryBytes));
+        }
+
+        Assert.Null(guest.Machine.Memory.Written);
+    }
 }

@@ -14,13 +14,13 @@ internal sealed class MachineActor : ThreadedActor
     private readonly ReadOnlyMemory<byte>[] _captured;
     private volatile Preparation? _preparation;
 
-    public MachineActor(Participant participant, Machine machine, PagePool pool, IReadOnlyList<IDeviceState> devices, IParticipantListener listener)
+    public MachineActor(Participant participant, MachineAttachment attachment, IReadOnlyList<IDeviceState> devices, IParticipantListener listener)
         : base(participant, listener)
     {
-        _machine = machine;
+        _machine = attachment.Machine;
         _devices = devices;
         _captured = new ReadOnlyMemory<byte>[devices.Count];
-        Memory = new MemoryCapture(machine, pool);
+        Memory = new MemoryCapture(_machine, attachment.Buffer, attachment.NotesHostWrites ?? !_machine.Memory.IsAdopted);
     }
 
     /// <summary>The guest's memory as the last capture took it.</summary>

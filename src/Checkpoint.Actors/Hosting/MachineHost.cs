@@ -33,7 +33,7 @@ internal sealed class MachineHost
         _devices = [.. attachment.Devices.OfType<IDeviceParticipant>().Select(device => new DeviceActor(
             Next(ParticipantKind.Device, "device " + device.Name), device, listener))];
         var passive = attachment.Devices.Where(device => device is not IDeviceParticipant).ToList();
-        _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment.Machine, attachment.Buffer, passive, listener);
+        _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment, passive, listener);
         Participants = participants.ToImmutable();
         _actors = [.. _vcpus, .. _devices, _machine];
     }

@@ -14,6 +14,9 @@ public interface IGuestMemory : IDisposable
     /// <summary>The slots in ascending order of guest address.</summary>
     ImmutableArray<MemoryRegion> Regions { get; }
 
+    /// <summary>Whether the pages are somebody else's, who may write them without this object.</summary>
+    bool IsAdopted => false;
+
     /// <summary>Where writes through this object are noted; null while nobody wants to know.</summary>
     WrittenPages? Written { get; set; }
 

@@ -10,7 +10,8 @@ namespace Checkpoint.Kvm.Memory;
 /// </summary>
 /// <remarks>
 /// Pages taken for a checkpoint that is not committed go into the next one. Until a first checkpoint is committed nothing is
-/// known of what changed since any other, so it is full whatever was asked for.
+/// known of what changed since any other, so it is full whatever was asked for. Where the host writes memory and nobody notes it, nothing is
+/// known ever: then all of it is copied in the pause, every time.
 /// </remarks>
 public sealed class MemoryCapture : IDisposable
 {
@@ -18,7 +19,7 @@ public sealed class MemoryCapture : IDisposable
     private const long FewPages = 128;
 
     private readonly PageBuffer _buffer;
-    private readonly DirtyPages _dirty;
+    private readonly DirtyPages? _dirty;
     private readonly PageSet _left;
     private readonly PageSet _taken;
     private bool _hasBase;
@@ -27,11 +28,12 @@ public sealed class MemoryCapture : IDisposable
     /// <summary>Begins to log what the guest writes.</summary>
     /// <param name="machine">The machine; it outlives this.</param>
     /// <param name="pool">Where copies are made.</param>
-    public MemoryCapture(Machine machine, PagePool pool)
+    /// <param name="knowsHostWrites">Whether every write of the host is noted in <see cref="Device.IGuestMemory.Written"/>.</param>
+    public MemoryCapture(Machine machine, PagePool pool, bool knowsHostWrites = true)
     {
         var regions = machine.Memory.Regions;
         _buffer = new PageBuffer(machine.Memory, pool);
-        _dirty = new DirtyPages(machine.Vm, machine.Memory);
+        _dirty = knowsHostWrites ? new DirtyPages(machine.Vm, machine.Memory) : null;
         _left = new PageSet(regions);
         _taken = new PageSet(regions);
         TotalBytes = regions.Sum(region => (long)region.SizeBytes);
@@ -64,35 +66,24 @@ public sealed class MemoryCapture : IDisposable
         if (!_isSettled)
             Settle(isCommitted: false);
         _isSettled = false;
-        Mode = _hasBase ? mode : CheckpointMode.Full;
+        Mode = _hasBase && _dirty is not null ? mode : CheckpointMode.Full;
         if (Mode == CheckpointMode.Full)
             _left.AddAll();
-        _dirty.MoveTo(_left);
-        var count = _left.Count;
-        _buffer.Reserve(count + FewPages, cancellationToken);
-        for (Rounds = 1; ; Rounds++)
+        if (_dirty is null)
         {
-            // Before the copy, which may be cancelled half way: what has a place in the buffer is among the taken.
-            _taken.UnionWith(_left);
-            _buffer.Copy(_left, cancellationToken);
-            _left.Clear();
-            _dirty.MoveTo(_left);
-            var before = count;
-            count = _left.Count;
-
-            // Less than a tenth fewer than the round before: the guest writes as fast as it is copied.
-            if (count <= FewPages || count > before - (before / 10) || Rounds == MaxRounds)
-                break;
+            _buffer.Reserve(_left.Count, cancellationToken);
+            _buffer.MakeReady(_left.Count);
+            return;
         }
 
-        _buffer.MakeReady((2 * count) + FewPages);
+        CopyRounds(_dirty, cancellationToken);
     }
 
     /// <summary>Copies what is left; the guest must be parked. It allocates nothing as long as the room that was made ready is enough.</summary>
     /// <exception cref="InsufficientPageBufferException">There is no room for the copies.</exception>
     public void Capture()
     {
-        _dirty.MoveTo(_left);
+        _dirty?.MoveTo(_left);
         PagesInPause = _left.Count;
         _taken.UnionWith(_left);
         _buffer.Copy(_left, CancellationToken.None);
@@ -118,6 +109,29 @@ public sealed class MemoryCapture : IDisposable
     public void Dispose()
     {
         Settle(isCommitted: false);
-        _dirty.Dispose();
+        _dirty?.Dispose();
+    }
+
+    private void CopyRounds(DirtyPages dirty, CancellationToken cancellationToken)
+    {
+        dirty.MoveTo(_left);
+        var count = _left.Count;
+        _buffer.Reserve(count + FewPages, cancellationToken);
+        for (Rounds = 1; ; Rounds++)
+        {
+            // Before the copy, which may be cancelled half way: what has a place in the buffer is among the taken.
+            _taken.UnionWith(_left);
+            _buffer.Copy(_left, cancellationToken);
+            _left.Clear();
+            dirty.MoveTo(_left);
+            var before = count;
+            count = _left.Count;
+
+            // Less than a tenth fewer than the round before: the guest writes as fast as it is copied.
+            if (count <= FewPages || count > before - (before / 10) || Rounds == MaxRounds)
+                break;
+        }
+
+        _buffer.MakeReady((2 * count) + FewPages);
     }
 }

@@ -26,6 +26,9 @@ public sealed class LinuxGuestMemory : IGuestMemory
     public ImmutableArray<MemoryRegion> Regions { get; }
 
     /// <inheritdoc/>
+    public bool IsAdopted { get; private init; }
+
+    /// <inheritdoc/>
     public WrittenPages? Written { get; set; }
 
     internal ImmutableArray<Slot> Slots { get; }
@@ -57,7 +60,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
             throw new ArgumentException("An adopted region has no host address.", nameof(regions));
         return new LinuxGuestMemory([.. regions
             .OrderBy(adopted => adopted.Region.GuestAddress)
-            .Select(adopted => new Slot(adopted.Region, Mapping.Adopt(adopted.HostAddress, adopted.Region.SizeBytes)))]);
+            .Select(adopted => new Slot(adopted.Region, Mapping.Adopt(adopted.HostAddress, adopted.Region.SizeBytes)))]) { IsAdopted = true };
     }
 
     /// <inheritdoc/>
