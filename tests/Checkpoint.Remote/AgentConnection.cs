@@ -55,6 +55,9 @@ public sealed class AgentConnection : IDisposable
         _socket.Dispose();
     }
 
+    /// <summary>Waits until the agent answers.</summary>
+    internal void WaitForAgent() => System.Exchange(new AgentRequest());
+
     /// <summary>A lane of its own for a vCPU; it is given back by <see cref="Return"/>.</summary>
     internal AgentLane Rent() => _free.TryDequeue(out var lane)
         ? lane

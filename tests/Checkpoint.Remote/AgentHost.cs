@@ -92,7 +92,12 @@ public sealed class AgentHost : IDisposable
         var console = process.StandardOutput.ReadToEndAsync();
         try
         {
-            return new AgentHost(process, folder, Connect(process, path));
+            var connection = Connect(process, path);
+
+            // A machine whose kernel does not come up has a port all the same.
+            if (!Task.Run(connection.WaitForAgent).Wait(s_limit))
+                throw new TimeoutException("The agent does not answer.");
+            return new AgentHost(process, folder, connection);
         }
         catch (Exception failure)
         {

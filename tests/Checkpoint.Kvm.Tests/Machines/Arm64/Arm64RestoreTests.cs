@@ -1,6 +1,8 @@
+using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Machines.Arm64;
 using Checkpoint.Kvm.Registers;
 using Checkpoint.Kvm.Tests.Contracts;
 using Checkpoint.Protocol.State;
@@ -51,4 +53,75 @@ public sealed class Arm64RestoreTests
         Assert.Contains(Arm64Registers.SveLengths, ids);
         Assert.DoesNotContain(Arm64Registers.V(15), ids);
     }
+
+    [Fact]
+    public void A_host_whose_counter_counts_otherwise_is_refused_by_name()
+    {
+        using var kvm = new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 });
+        var saved = Fresh(kvm);
+        using var machine = MachineBuilder.Create(kvm, saved.Machine);
+        var refusals = machine.Restore(saved with { Vm = WithHz(saved.Vm, 62_500_000) }, ClockPolicy.Freeze, default, default).Refusals;
+        Assert.Equal("VM counter_hz: wanted 0x0000000003b9aca0, found 0x000000003b9aca00", Assert.Single(refusals).ToString());
+    }
+
+    [Theory]
+    [InlineData(1.5, 1_500_000_000)]
+    [InlineData(-3600, 0)]
+    public void A_clock_that_advances_adds_the_time_that_passed_and_never_turns_back(double seconds, ulong ticks)
+    {
+        using var kvm = new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 });
+        var saved = Fresh(kvm);
+        using var machine = MachineBuilder.Create(kvm, saved.Machine);
+        var taken = DateTimeOffset.UnixEpoch;
+        Assert.Empty(machine.Restore(saved, ClockPolicy.Advance, taken, taken + TimeSpan.FromSeconds(seconds)).Refusals);
+        foreach (var counter in (string[])["CNTVCT_EL0", "CNTPCT_EL0"])
+            Assert.Equal(CounterOf(saved, counter) + ticks, CounterOf(RunGuest.Capture(machine), counter));
+    }
+
+    [Fact]
+    public void A_machine_that_somebody_else_built_is_taken_with_its_gic()
+    {
+        using var kvm = new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 });
+        var description = Arm64Machine.Describe(kvm, 1, 1 << 20, gic: new GicDescription(0x0800_0000, 0x0a00_0000, 64));
+        var vm = kvm.CreateVm();
+        var memory = vm.CreateMemory(description.Memory);
+        IKvmDevice gic = vm.CreateDevice(7);
+        var vcpu = vm.CreateVcpu(0, 0);
+        vcpu.Set(KvmRequests.ArmVcpuInit, description.Vcpus[0].Features.Span);
+        gic.SetAttribute(3, 0, 64);
+        gic.SetAttribute(4, 0, 0);
+        Assert.Throws<ArgumentException>(() => Arm64Machine.Adopt(vm, memory, [vcpu], description));
+        using var adopted = Arm64Machine.Adopt(vm, memory, [vcpu], description, gic: gic, counterHz: kvm.CounterHz);
+        gic.SetAttribute((uint)GicPart.Redistributor, GicRegisters.Redistributor(0, "ipriorityr3").Offset, 0x1020_3040);
+        var saved = RunGuest.Capture(adopted);
+
+        using var machine = MachineBuilder.Create(kvm, saved.Machine);
+        Assert.Empty(machine.Restore(saved, ClockPolicy.Freeze, default, default).Refusals);
+        Assert.True(RunGuest.Capture(machine).Vm.TryGet(GicRegisters.Redistributor(0, "ipriorityr3").Id, out var priority));
+        Assert.Equal(0x1020_3040u, BitConverter.ToUInt32(priority.Span));
+    }
+
+    [Fact]
+    public void A_gic_without_its_description_and_a_chip_of_another_architecture_are_no_machines()
+    {
+        using var kvm = new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 });
+        var plain = Arm64Machine.Describe(kvm, 1, 1 << 20);
+        var gic = new GicDescription(0x0800_0000, 0x0a00_0000, 64);
+        foreach (var description in (MachineDescription[])[plain with { InterruptChip = InterruptChip.GicV3 }, plain with { Gic = gic }, plain with { InterruptChip = InterruptChip.Full }])
+            Assert.Throws<ArgumentException>(() => MachineBuilder.Create(kvm, description));
+        var refused = Assert.Throws<KvmException>(() => MachineBuilder.Create(kvm, plain with { InterruptChip = InterruptChip.GicV3, Gic = gic with { Interrupts = 33 } }));
+        Assert.Equal(("KVM_SET_DEVICE_ATTR", Errno.EINVAL), (refused.Request, refused.Errno));
+    }
+
+    private static StateDocument Fresh(SimulatedKvm kvm)
+    {
+        using var machine = MachineBuilder.Create(kvm, Arm64Machine.Describe(kvm, 1, 1 << 20));
+        return RunGuest.Capture(machine);
+    }
+
+    private static StateList WithHz(StateList vm, ulong hz) =>
+        StateList.Create(vm.Select(item => item.Id == Arm64StateIds.CounterHz ? item with { Value = BitConverter.GetBytes(hz) } : item));
+
+    private static ulong CounterOf(StateDocument document, string name) =>
+        document.Vcpus[0].TryGet(Arm64SystemRegisters.IdOf(name), out var value) ? BitConverter.ToUInt64(value.Span) : throw new KeyNotFoundException(name);
 }
