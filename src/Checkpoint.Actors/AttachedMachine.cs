@@ -15,7 +15,7 @@ public sealed class AttachedMachine : IAsyncDisposable
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
 
-    private readonly CoordinatorActor _coordinator;
+    private readonly ICoordinatorActor _coordinator;
     private readonly IMachineLock _held;
     private readonly TimeProvider _time;
     private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -24,13 +24,13 @@ public sealed class AttachedMachine : IAsyncDisposable
     private CheckpointSchedule? _schedule;
     private Task? _stopping;
 
-    internal AttachedMachine(Func<Action<int, ParticipantFailure>, CoordinatorActor> coordinator, IMachineLock held, TimeProvider time, Action<AttachedMachine> onDisposed)
+    internal AttachedMachine(ICoordinatorActor coordinator, IMachineLock held, TimeProvider time, Action<AttachedMachine> onDisposed)
     {
-        _coordinator = coordinator(OnGone);
+        _coordinator = coordinator;
         _held = held;
         _time = time;
         _onDisposed = onDisposed;
-        _coordinator.Start();
+        _coordinator.Start(this);
         _coordinator.Host.Start();
     }
 
@@ -41,6 +41,16 @@ public sealed class AttachedMachine : IAsyncDisposable
     /// Ends, with the reason, when a vCPU has ended or the schedule has: from then on no checkpoint is taken by itself.
     /// </summary>
     public Task<string> ParticipantEnded => _ended.Task;
+
+    /// <summary>Whether somebody has asked it to stop: what ends then has not failed.</summary>
+    internal bool IsStopping
+    {
+        get
+        {
+            lock (_gate)
+                return _stopping is not null;
+        }
+    }
 
     /// <summary>
     /// Raised when a round has ended, whoever asked for it, before the next round of a schedule begins. Handlers run on a
@@ -177,6 +187,10 @@ public sealed class AttachedMachine : IAsyncDisposable
 
     private static Refusal? RefusalOf(CoordinatorReply reply) => (reply as CoordinatorReply.Refused)?.Obstacle;
 
-    private void OnGone(int participant, ParticipantFailure failure) =>
+    /// <summary>The coordinator has ended by a defect: the guest runs on without checkpoints.</summary>
+    internal void OnCoordinatorLost(Exception defect) => _ended.TrySetResult($"the coordinator has ended: {defect.Message}");
+
+    /// <summary>A participant has ended for good.</summary>
+    internal void OnGone(int participant, ParticipantFailure failure) =>
         _ended.TrySetResult($"{_coordinator.Host.Participants[participant].Name} {failure.Reason}");
 }

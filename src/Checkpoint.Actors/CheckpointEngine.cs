@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Checkpoint.Actors.Coordination;
+using Checkpoint.Actors.Hosting;
 using Checkpoint.Actors.Restoring;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
@@ -22,15 +22,20 @@ public sealed class CheckpointEngine : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly CheckpointFinder _finder;
     private readonly MachineRestorer _restorer;
+    private readonly IEngineHost _host;
     private readonly ConcurrentDictionary<string, AttachedMachine> _attached = new();
 
-    private CheckpointEngine(CheckpointStore store, TimeProvider time)
+    internal CheckpointEngine(CheckpointStore store, TimeProvider time, IEngineHost host)
     {
         Store = store;
+        _host = host;
         _time = time;
         _finder = new CheckpointFinder(store);
         _restorer = new MachineRestorer(store, _finder, time);
     }
+
+    /// <summary>The machines under the engine's care.</summary>
+    internal ICollection<AttachedMachine> Attached => _attached.Values;
 
     /// <summary>What is stored.</summary>
     public CheckpointStore Store { get; }
@@ -42,7 +47,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
     public static CheckpointEngine Open(StoreOptions options, TimeProvider? time = null)
     {
         var clock = time ?? TimeProvider.System;
-        return new CheckpointEngine(CheckpointStore.Open(options, clock), clock);
+        var store = CheckpointStore.Open(options, clock);
+        return new CheckpointEngine(store, clock, new BuiltInHost(store, clock));
     }
 
     /// <summary>
@@ -68,7 +74,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
             else
                 history = history with { Current = null }; // A machine that begins anew continues from no checkpoint.
             var attached = new AttachedMachine(
-                onGone => new CoordinatorActor(held, Store, history, attachment, _time, onGone),
+                await _host.CoordinateAsync(held, history, attachment, cancellationToken).ConfigureAwait(false),
                 held,
                 _time,
                 ended => _attached.TryRemove(new KeyValuePair<string, AttachedMachine>(ended.Vm, ended)));
@@ -149,7 +155,11 @@ public sealed class CheckpointEngine : IAsyncDisposable
     }
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync() => Store.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await _host.DisposeAsync().ConfigureAwait(false);
+        await Store.DisposeAsync().ConfigureAwait(false);
+    }
 
     private async Task<MachineHistory> RegisterAsync(IMachineLock held, MachineHistory history, MachineAttachment attachment, CancellationToken cancellationToken)
     {
@@ -188,7 +198,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
             throw new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' cannot go on from there: {invalid.Message}", invalid);
         }
 
-        var outcome = await Store.Journal.AppendAsync(new JournalAppend(held.Vm, history.Head, @event), cancellationToken).ConfigureAwait(false);
+        var outcome = await _host.AppendAsync(held, history.Head, @event, cancellationToken).ConfigureAwait(false);
         return outcome is AppendOutcome.Committed committed
             ? after with { Head = committed.Head }
             : throw new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' could not be written to the journal: {outcome}; try again");

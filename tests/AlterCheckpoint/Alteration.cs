@@ -21,7 +21,7 @@ public sealed record Alteration(string Kind, int Vcpu, string Name, ulong Value)
     {
         var parts = text.Split('=', 2);
         var place = parts[0].Split('.', 2);
-        if (place.Length != 2 || !place[0].StartsWith("vcpu", StringComparison.Ordinal) || !int.TryParse(place[0].AsSpan(4), CultureInfo.InvariantCulture, out var vcpu)
+        if (place.Length != 2 || !place[0].StartsWith("vcpu", StringComparison.Ordinal) || !int.TryParse(place[0].AsSpan(4), NumberStyles.None, CultureInfo.InvariantCulture, out var vcpu)
             || parts.Length == 2 == (kind == "--drop"))
         {
             throw new FormatException($"'{text}' is no alteration; write {(kind == "--drop" ? "vcpu0.LAPIC" : "vcpu0.NAME=VALUE")}");
@@ -44,7 +44,7 @@ public sealed record Alteration(string Kind, int Vcpu, string Name, ulong Value)
         }
 
         var state = document.Vcpus[Vcpu];
-        var id = Kind == "--msr" ? StateIds.X64Msr((uint)Number(Name)) : RegisterNames.TryParse(Name, out var known) ? known : throw Unknown();
+        var id = Kind == "--msr" ? StateIds.X64Msr((uint)Fitting(Number(Name), 32)) : RegisterNames.TryParse(Name, out var known) ? known : throw Unknown();
 
         // A kernel without SREGS2 has stored SREGS, whose registers have the same names.
         if (id == StateIds.X64Sregs2 && !state.TryGet(id, out _))
@@ -69,12 +69,15 @@ public sealed record Alteration(string Kind, int Vcpu, string Name, ulong Value)
         var field = RegisterNames.FieldsOf(id, changed.Length).FirstOrDefault(each => Kind == "--msr" || each.Name.Equals(Name, StringComparison.OrdinalIgnoreCase));
         if (field.Size is 0 or > sizeof(ulong))
             throw new FormatException($"'{Name}' is not one number");
+        Fitting(Value, 8 * field.Size);
         word.AsSpan(0, field.Size).CopyTo(changed.AsSpan(field.Offset));
         return changed;
     }
 
     private byte[] Cpuid(ReadOnlySpan<byte> table)
     {
+        if (table.Length % X64Cpuid.EntrySize != 0)
+            throw new FormatException("the checkpoint's machine has no CPUID");
         if (!X64CpuidNames.TryParse("cpuid." + Name, out var field))
             throw Unknown();
         var changed = table.ToArray();
@@ -84,6 +87,7 @@ public sealed record Alteration(string Kind, int Vcpu, string Name, ulong Value)
             if (BinaryPrimitives.ReadUInt32LittleEndian(entry) != field.Leaf || BinaryPrimitives.ReadUInt32LittleEndian(entry[4..]) != field.Index)
                 continue;
             var register = entry[(CpuidRegistersOffset + (4 * (int)field.Register))..];
+            Fitting(Value, field.Bits);
             var mask = (uint)((1UL << field.Bits) - 1) << field.Bit;
             BinaryPrimitives.WriteUInt32LittleEndian(register, (BinaryPrimitives.ReadUInt32LittleEndian(register) & ~mask) | (((uint)Value << field.Bit) & mask));
             return changed;
@@ -91,6 +95,10 @@ public sealed record Alteration(string Kind, int Vcpu, string Name, ulong Value)
 
         throw new FormatException($"the checkpoint's CPUID has no leaf {field.Leaf:x}");
     }
+
+    private ulong Fitting(ulong number, int bits) => bits < 64 && number >> bits != 0
+        ? throw new FormatException($"0x{number:x} does not fit into the {bits} bits of '{Name}'")
+        : number;
 
     private FormatException Unknown() => new($"there is no '{Name}' in vCPU {Vcpu} of the checkpoint; 'checkpoint show REF --registers' lists what there is");
 

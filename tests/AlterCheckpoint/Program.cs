@@ -11,12 +11,20 @@ const string Usage = """
       --drop vcpu0.LAPIC                   a register or struct that the copy has not
     """;
 
-string? store = null, name = null, reference = null;
+if (args is ["--help" or "-h"])
+{
+    Console.WriteLine(Usage);
+    return 0;
+}
+
+string? store = Environment.GetEnvironmentVariable("CHECKPOINT_STORE"), name = null, reference = null;
 var alterations = new List<Alteration>();
 try
 {
     for (var i = 0; i < args.Length; i++)
     {
+        if (args[i] is "--store" or "--as" or "--set" or "--msr" or "--cpuid" or "--drop" && i == args.Length - 1)
+            throw new FormatException($"{args[i]} needs a value");
         switch (args[i])
         {
             case "--store": store = args[++i]; break;
@@ -34,7 +42,7 @@ try
     Console.WriteLine($"{name}@1 is {reference} with {string.Join(", ", alterations)}");
     return 0;
 }
-catch (Exception failure) when (failure is FormatException or IndexOutOfRangeException)
+catch (Exception failure) when (failure is FormatException or ArgumentException)
 {
     await Console.Error.WriteLineAsync($"alter-checkpoint: {failure.Message}\n{Usage}");
     return 2;

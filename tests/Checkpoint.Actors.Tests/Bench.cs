@@ -17,15 +17,16 @@ internal sealed class Bench : IAsyncDisposable
     /// <summary>The name of the machine that most tests attach.</summary>
     public const string Vm = "a";
 
+    private readonly EngineUnderTest _under;
     private readonly string _folder = Directory.CreateTempSubdirectory("checkpoint-test-").FullName;
 
     private Bench(bool isOnDisk, TimeProvider? time, IKvm? host)
     {
         var segments = Path.Combine(_folder, "segments");
-        Options = isOnDisk ? new StoreOptions("sqlite:" + Path.Combine(_folder, "store.db"), segments) : new StoreOptions("memory:", segments);
+        Options = EngineUnderTest.NeedsDisk || isOnDisk ? new StoreOptions("sqlite:" + Path.Combine(_folder, "store.db"), segments) : new StoreOptions("memory:", segments);
         MachineFolder = Path.Combine(segments, Vm);
         Host = host ?? SystemHandle.Open();
-        Engine = CheckpointEngine.Open(Options, time);
+        _under = EngineUnderTest.Open(Options, time);
     }
 
     public StoreOptions Options { get; }
@@ -36,7 +37,7 @@ internal sealed class Bench : IAsyncDisposable
     /// <summary>The host's own KVM, where that is what the machines are built on.</summary>
     public SystemHandle Kvm => (SystemHandle)Host;
 
-    public CheckpointEngine Engine { get; }
+    public CheckpointEngine Engine => _under.Engine;
 
     /// <summary>Where the segments of <see cref="Vm"/> lie.</summary>
     public string MachineFolder { get; }
@@ -126,7 +127,7 @@ internal sealed class Bench : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await Engine.DisposeAsync();
+        await _under.DisposeAsync();
         Host.Dispose();
         Directory.Delete(_folder, recursive: true);
     }

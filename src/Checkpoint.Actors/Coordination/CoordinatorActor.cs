@@ -14,7 +14,7 @@ namespace Checkpoint.Actors.Coordination;
 /// The shell around <see cref="Coordinator"/>: it gives inputs their moment and carries effects out. Participants are told at
 /// once, on whatever thread reported last; everything that touches a disk goes to another thread and comes back as an input.
 /// </summary>
-internal sealed class CoordinatorActor : IParticipantListener, IDisposable
+internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
 {
     private const int EventsPerSnapshot = 500;
 
@@ -29,8 +29,8 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
     private readonly DeadlineTimers _deadlines;
     private readonly StoreThread _disk;
-    private readonly Action<int, ParticipantFailure> _onGone;
     private readonly TimeSpan _recoverDeadline;
+    private AttachedMachine? _attached;
     private long _lastRequest;
     private long _lastSnapshot;
 
@@ -39,13 +39,11 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
         CheckpointStore store,
         MachineHistory history,
         MachineAttachment attachment,
-        TimeProvider time,
-        Action<int, ParticipantFailure> onGone)
+        TimeProvider time)
     {
         _held = held;
         _store = store;
         _time = time;
-        _onGone = onGone;
         _host = new MachineHost(attachment, this);
         _coordinator = new Coordinator(history, _host.Participants, attachment.Options);
         _writer = new CheckpointWriter(held, store, _host);
@@ -61,8 +59,9 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     /// <summary>Ends when the actor has handled its last message and nothing of the machine is being written or deleted any more.</summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
-    public void Start()
+    public void Start(AttachedMachine attached)
     {
+        _attached = attached;
         _disk.Start();
         Completion = RunAsync();
     }
@@ -91,7 +90,7 @@ internal sealed class CoordinatorActor : IParticipantListener, IDisposable
     {
         _mailbox.Post(report);
         if (report is CoordinatorInput.ParticipantGone gone)
-            _onGone(gone.Participant, gone.Failure);
+            _attached?.OnGone(gone.Participant, gone.Failure);
     }
 
     private async Task RunAsync()

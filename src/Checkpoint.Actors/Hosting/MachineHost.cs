@@ -44,6 +44,9 @@ internal sealed class MachineHost
     /// <summary>The machine's actor: it holds the copy of the memory.</summary>
     public MachineActor Machine => _machine;
 
+    /// <summary>The participants' actors, each at its index.</summary>
+    public ImmutableArray<IParticipantActor> Actors => _actors;
+
     /// <summary>How registers are read.</summary>
     public string Batching => _attachment.Machine.Vcpus[0].Batching;
 

@@ -11,6 +11,8 @@ namespace Checkpoint.Actors.Hosting;
 /// </summary>
 internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
 {
+    private const long SuspendToken = -1;
+
     private readonly Participant _participant;
     private readonly VcpuRunner _runner;
     private readonly IParticipantListener _listener;
@@ -18,6 +20,7 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly object _gate = new();
     private RoundReports? _reports;
+    private TaskCompletionSource<bool>? _suspended;
     private bool _isStarted;
     private bool _isInRound;
 
@@ -71,6 +74,30 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
         }
     }
 
+    /// <summary>
+    /// Parks the vCPU, with no IO pending, until <see cref="Run"/>. Checkpoints are taken of it as of one that was never started.
+    /// </summary>
+    /// <returns>Ends when it is parked or has ended; false where it was not running.</returns>
+    public Task<bool> SuspendAsync()
+    {
+        lock (_gate)
+        {
+            if (!_isStarted || _ended.Task.IsCompleted)
+                return Task.FromResult(false);
+            _isStarted = false;
+            _suspended = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            // One request supersedes another: a round under way is let end first.
+            if (_isInRound)
+                return _suspended.Task;
+            _runner.RequestPark(SuspendToken);
+        }
+
+        // The round that has just let it run may not hear of that any more: its order to run is superseded.
+        if (_reports is { } reports)
+            Report(reports.Round.Value, static each => each.Resumed);
+        return _suspended.Task;
+    }
+
     public void Stop() => _runner.RequestStop();
 
     /// <summary>Drives the vCPU on the calling thread until it has ended, instead of <see cref="Start"/>.</summary>
@@ -88,10 +115,17 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
         finally
         {
             _ended.SetResult();
+            _suspended?.TrySetResult(false);
         }
     }
 
-    void IVcpuObserver.OnParked(long token) => Report(token, static reports => reports.Parked);
+    void IVcpuObserver.OnParked(long token)
+    {
+        if (token == SuspendToken)
+            _suspended?.TrySetResult(true);
+        else
+            Report(token, static reports => reports.Parked);
+    }
 
     void IVcpuObserver.OnCaptured(long token) => Report(token, static reports => reports.Captured);
 
@@ -115,7 +149,10 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
             }
         }
 
-        // A checkpoint of a machine that has not been started leaves it so: its vCPU stays parked, and nobody waits for it.
+        // A checkpoint of a machine that has not been started, or is suspended, leaves it so: its vCPU stays parked, and nobody
+        // waits for it.
+        if (_suspended is { Task.IsCompleted: false })
+            _runner.RequestPark(SuspendToken);
         Report(round, static reports => reports.Resumed);
     }
 

@@ -115,14 +115,15 @@ internal sealed class StateComparison(RegisterPolicy policy)
                 Judge(new RegisterRefusal(vcpu, field.Name, wanted.Id, want, have, 0), isMissing: false);
         }
 
-        // Bytes that no field covers are compared too: one refusal for the first of each group.
-        for (var i = 0; i < covered.Length; i++)
+        // Bytes that no field covers are compared too, those that follow each other as one.
+        for (var i = 0; i < covered.Length;)
         {
-            if (!covered[i] && wanted.Value.Span[i] != found.Span[i] && !named.Contains(RegisterNames.NameAt(wanted.Id, i)))
-            {
-                Judge(new RegisterRefusal(vcpu, RegisterNames.NameAt(wanted.Id, i), wanted.Id, wanted.Value.Slice(i, 1), found.Slice(i, 1), 0), isMissing: false);
-                return;
-            }
+            var start = i;
+            while (i < covered.Length && !covered[i] && wanted.Value.Span[i] != found.Span[i])
+                i++;
+            if (i > start && !named.Contains(RegisterNames.NameAt(wanted.Id, start)))
+                Judge(new RegisterRefusal(vcpu, RegisterNames.NameAt(wanted.Id, start), wanted.Id, wanted.Value[start..i], found[start..i], 0), isMissing: false);
+            i = Math.Max(i, start + 1);
         }
     }
 

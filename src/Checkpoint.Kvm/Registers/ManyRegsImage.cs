@@ -31,8 +31,8 @@ internal sealed class ManyRegsImage : RegisterImage
         for (var i = 0; i < _chunks.Length; i++)
         {
             var errno = vcpu.GetManyRegs(_chunks[i]);
-            if (errno != 0)
-                throw CouldNotRead("KVM_GET_MANY_REGS", errno, vcpu, (i * RegisterBatch.MaxRegisters) + FirstFailing(_chunks[i], vcpu.GetManyRegs));
+            if (errno != 0 && FirstFailing(_chunks[i], vcpu.GetManyRegs) is { } failing)
+                throw CouldNotRead("KVM_GET_MANY_REGS", errno, vcpu, (i * RegisterBatch.MaxRegisters) + failing);
         }
     }
 
@@ -46,7 +46,8 @@ internal sealed class ManyRegsImage : RegisterImage
             while (rest.Count > 0 && vcpu.SetManyRegs(rest) is var errno and not 0)
             {
                 // Setting the same values again is harmless: the vCPU has not run.
-                var failing = FirstFailing(rest, vcpu.SetManyRegs);
+                if (FirstFailing(rest, vcpu.SetManyRegs) is not { } failing)
+                    break;
                 refused.Add(new RefusedRegister(start + failing, errno));
                 start += failing + 1;
                 rest = rest.Slice(failing + 1, rest.Count - failing - 1);
@@ -57,10 +58,11 @@ internal sealed class ManyRegsImage : RegisterImage
     }
 
     // A call goes through the registers in order and stops at the first that fails, so a beginning of the batch fails exactly
-    // when it holds that register.
-    private static int FirstFailing(RegisterBatch batch, Func<RegisterBatch, int> call)
+    // when it holds that register. Null where the parts succeed though the whole did not, as when the kernel had no memory: then
+    // every register was read or written by them.
+    private static int? FirstFailing(RegisterBatch batch, Func<RegisterBatch, int> call)
     {
-        if (batch.Done is { } done)
+        if (batch.Done is { } done and > 0)
             return done;
         var known = 0;
         var failing = batch.Count;
@@ -73,6 +75,6 @@ internal sealed class ManyRegsImage : RegisterImage
                 failing = middle;
         }
 
-        return known;
+        return call(batch.Slice(known, 1)) == 0 ? null : known;
     }
 }

@@ -114,6 +114,21 @@ public static class RegisterNames
         return string.Create(CultureInfo.InvariantCulture, $"{NameOf(id)}+0x{offset:x}");
     }
 
+    /// <summary>The reverse of <see cref="NameAt"/> for bytes without a field: <c>XSAVE+0x20</c>.</summary>
+    /// <param name="name">The name.</param>
+    /// <param name="id">The group.</param>
+    /// <param name="offset">The byte's place in it.</param>
+    /// <returns>False where there is no such group, or the byte belongs to a field with a name of its own.</returns>
+    public static bool TryParseAt(string name, out ulong id, out int offset)
+    {
+        (id, offset) = (0, 0);
+        var plus = name.IndexOf("+0x", StringComparison.Ordinal);
+        return plus > 0
+            && int.TryParse(name.AsSpan(plus + 3), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out offset)
+            && TryParse(name[..plus], out id)
+            && NameAt(id, offset) == name;
+    }
+
     private static bool TryParseMsr(string name, out uint index) =>
         X64MsrNames.TryGetIndex(name, out index)
         || (name.StartsWith(MsrPrefix, StringComparison.OrdinalIgnoreCase)

@@ -12,6 +12,8 @@ public static class RegisterPolicyFile
 {
     private const string Actions = "require, compare, may-be-missing or ignore";
 
+    private const long MaxBytes = 1 << 20;
+
     private static readonly JsonDocumentOptions s_options = new() { AllowTrailingCommas = true, CommentHandling = JsonCommentHandling.Skip };
 
     /// <summary>Reads a policy's file.</summary>
@@ -21,9 +23,13 @@ public static class RegisterPolicyFile
     {
         try
         {
+            // A pipe or a device has no length, and reading it may never end; an empty file is no policy either.
+            var length = new FileInfo(path).Length;
+            if (length is 0 or > MaxBytes)
+                throw new RegisterPolicyException($"{path}: the register policy is empty, no ordinary file, or larger than 1 MiB; name another file");
             return Parse(File.ReadAllText(path), path);
         }
-        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException)
+        catch (Exception failure) when (failure is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {
             throw new RegisterPolicyException($"{path}: the register policy cannot be read: {failure.Message}", failure);
         }
@@ -44,6 +50,11 @@ public static class RegisterPolicyFile
         {
             var place = string.Create(CultureInfo.InvariantCulture, $"line {failure.LineNumber + 1}, byte {failure.BytePositionInLine + 1}");
             throw new RegisterPolicyException($"{source}: {place}: this is not JSON; correct the text there", failure);
+        }
+        catch (InvalidOperationException failure)
+        {
+            // An escape like \ud800 alone stands for no character; the reader finds that out when the text is asked for.
+            throw new RegisterPolicyException($"{source}: a text holds half a character (such as \\ud800 alone); correct it", failure);
         }
     }
 
@@ -83,6 +94,8 @@ public static class RegisterPolicyFile
     {
         if (register.Contains('*', StringComparison.Ordinal))
             return;
+        if (RegisterNames.TryParseAt(register, out _, out _))
+            return;
         if (!RegisterNames.TryParse(register, out var id))
             throw Wrong(source, place, $"no register is called '{register}'", "write a name as a refusal shows it, or a pattern with *");
         if (RegisterNames.NameOf(id) is var name && name == register)
@@ -103,17 +116,23 @@ public static class RegisterPolicyFile
     {
         if (element.ValueKind != JsonValueKind.Object)
             throw Wrong(source, place, $"here is a {element.ValueKind}", "write an object: { … }");
+        var seen = new HashSet<string>();
         foreach (var property in element.EnumerateObject())
         {
+            if (!seen.Add(property.Name))
+                throw Wrong(source, place, $"'{property.Name}' stands here twice", "write it once");
             if (!known.Contains(property.Name))
                 throw Wrong(source, place, $"'{property.Name}' means nothing here", $"write {string.Join(", ", known!)}");
         }
     }
 
-    private static string Text(JsonElement element, string property, string source, string place) =>
-        element.TryGetProperty(property, out var value) && value.ValueKind == JsonValueKind.String && value.GetString() is { Length: > 0 } text
-            ? text
-            : throw Wrong(source, place + property, "a text is missing", $"write \"{property}\": \"…\"");
+    private static string Text(JsonElement element, string property, string source, string place)
+    {
+        if (!element.TryGetProperty(property, out var value) || value.ValueKind != JsonValueKind.String || value.GetString() is not { Length: > 0 } text)
+            throw Wrong(source, place + property, "a text is missing", $"write \"{property}\": \"…\"");
+        // It goes to terminals and logs, one line each.
+        return text.Any(char.IsControl) ? throw Wrong(source, place + property, "the text holds control characters", "leave them out") : text;
+    }
 
     private static RegisterPolicyException Wrong(string source, string place, string what, string remedy) =>
         new($"{source}: {place}: {what}; {remedy}");

@@ -54,6 +54,21 @@ public abstract class SyncRegsContract : IDisposable
     }
 
     [ContractFact]
+    public void A_stop_that_was_asked_for_outlives_the_read()
+    {
+        using var guest = Create(GuestKind.Counter, InterruptChip.Full);
+        using (var run = new ParkedRun(guest))
+            run.RunForAMoment(20_000);
+        var vcpu = guest.Machine.Vcpus[0].Vcpu;
+        foreach (var isAsked in (bool[])[true, false])
+        {
+            vcpu.ImmediateExit = isAsked;
+            Assert.True(vcpu.TryGetSyncRegs(new byte[144], new byte[312], new byte[64]));
+            Assert.Equal(isAsked, vcpu.ImmediateExit);
+        }
+    }
+
+    [ContractFact]
     public void A_halted_vcpu_gives_the_same_bytes_and_one_that_waits_for_its_start_is_read_by_the_calls()
     {
         using var guest = Create(GuestKind.Counter, InterruptChip.Full);

@@ -77,6 +77,38 @@ public sealed class StateComparisonTests
     }
 
     [Fact]
+    public void Every_stretch_of_bytes_without_a_field_is_judged_by_itself()
+    {
+        var found = new byte[64];
+        (found[20], found[21], found[40], found[63]) = (1, 1, 1, 1);
+        var policy = new RegisterPolicy("test", [new RegisterRule("ARM_VCPU_EVENTS+0x14", RegisterAction.Ignore, "A test.")]);
+        var report = Compare(policy, [(Arm64StateIds.VcpuEvents, new byte[64])], [(Arm64StateIds.VcpuEvents, found)]);
+        Assert.Equal(["ARM_VCPU_EVENTS+0x14"], report.Leniences);
+        Assert.Equal(["ARM_VCPU_EVENTS+0x28", "ARM_VCPU_EVENTS+0x3f"], report.Refusals.Select(each => each.Register));
+    }
+
+    [Fact]
+    public void The_strict_policy_lets_a_counter_differ_but_not_be_missing_or_refused()
+    {
+        foreach (var name in (string[])["IA32_TSC", "CNTVCT_EL0"])
+        {
+            Assert.True(RegisterNames.TryParse(name, out var id));
+            Assert.Empty(Compare(RegisterPolicy.Strict, [(id, new byte[8])], [(id, [1, 2, 3, 4, 5, 6, 7, 8])]).Refusals);
+            Assert.Single(Compare(RegisterPolicy.Strict, [(id, new byte[8])], []).Refusals);
+            Assert.Single(Compare(RegisterPolicy.Strict, [], [(id, new byte[8])]).Refusals);
+            var refused = new RegisterRefusal(0, name, id, new byte[8], default, Errno.EINVAL);
+            Assert.Single(Compare(RegisterPolicy.Strict, [(id, new byte[8])], [(id, new byte[8])], refused).Refusals);
+        }
+    }
+
+    [Fact]
+    public void A_checkpoint_from_before_the_counters_frequency_was_kept_is_taken_and_one_of_another_frequency_is_not()
+    {
+        Assert.Empty(Compare(RegisterPolicy.Strict, [], [(Arm64StateIds.CounterHz, new byte[8])]).Refusals);
+        Assert.Single(Compare(RegisterPolicy.Strict, [(Arm64StateIds.CounterHz, [1, 0, 0, 0, 0, 0, 0, 0])], [(Arm64StateIds.CounterHz, new byte[8])]).Refusals);
+    }
+
+    [Fact]
     public void The_shape_is_what_is_there_and_how_large_not_its_values()
     {
         var comparison = new StateComparison(RegisterPolicy.Strict);

@@ -69,8 +69,27 @@ public sealed class RegisterPolicyTests
     [InlineData("""{ "name": "x", "rules": [{ "register": "rip", "action": "ignore" }] }""", """p.json: rules[0].why: a text is missing; write "why": "…"  """)]
     [InlineData("""{ "name": "x", "rules": [{ "register": "rip", "action": "ignore", "bits": "4", "why": "w" }] }""", """p.json: rules[0].bits: '4' names no bits; write a hexadecimal number like "0x4"  """)]
     [InlineData("""{ "name": "x", "rules": [{ "register": "rip", "action": "require", "bits": "0x4", "why": "w" }] }""", "p.json: rules[0].bits: only the action ignore has bits; leave them out")]
+    [InlineData("""{ "name": "x", "rules": [], "rules": [] }""", "p.json: the policy: 'rules' stands here twice; write it once")]
+    [InlineData("""{ "name": "x\ny", "rules": [] }""", "p.json: name: the text holds control characters; leave them out")]
+    [InlineData("""{ "name": "\ud800", "rules": [] }""", "p.json: a text holds half a character (such as \\ud800 alone); correct it")]
+    [InlineData("""{ "name": "x", "rules": [{ "register": "XSAVE+0x18", "action": "ignore", "why": "w" }] }""", "p.json: rules[0].register: no register is called 'XSAVE+0x18'; write a name as a refusal shows it, or a pattern with *")]
     public void A_file_that_is_no_policy_is_told_in_one_line(string json, string message) =>
         Assert.Equal(message.TrimEnd(), Assert.Throws<RegisterPolicyException>(() => RegisterPolicyFile.Parse(json, "p.json")).Message);
+
+    [Fact]
+    public void A_byte_without_a_field_is_called_as_a_refusal_calls_it()
+    {
+        var name = RegisterNames.NameAt(Checkpoint.Protocol.State.StateIds.X64Lapic, 4);
+        Assert.Equal("LAPIC+0x4", name);
+        var policy = RegisterPolicyFile.Parse("""{ "name": "x", "rules": [{ "register": "LAPIC+0x4", "action": "ignore", "why": "w" }] }""", "p.json");
+        Assert.Equal(name, Assert.Single(policy.Rules).Register);
+    }
+
+    [Theory]
+    [InlineData("/dev/zero")]
+    [InlineData("")]
+    public void What_is_no_ordinary_file_is_refused_and_not_read(string path) =>
+        Assert.Throws<RegisterPolicyException>(() => RegisterPolicyFile.Load(path));
 
     [Fact]
     public void A_file_that_is_not_there_is_told_by_its_path() =>

@@ -145,16 +145,18 @@ public sealed unsafe class VcpuHandle : IVcpu
     /// <inheritdoc/>
     public bool TryGetSyncRegs(Span<byte> regs, Span<byte> sregs, Span<byte> events)
     {
-        // A first KVM_RUN settles what CPUID may hold, and one with an unfinished exit would finish it.
-        if (!_wasInterrupted)
-            return false;
+        // A first KVM_RUN settles what CPUID may hold, and one with an unfinished exit would finish it. What an embedder has put into
+        // kvm_dirty_regs is for its own next KVM_RUN, as is what it wants to hear of that one.
         var page = RunPage();
+        if (!_wasInterrupted || page->kvm_dirty_regs != 0)
+            return false;
+        var (wanted, immediateExit) = (page->kvm_valid_regs, page->immediate_exit);
         page->kvm_valid_regs = SyncRegsCall.All;
         page->immediate_exit = 1;
         var result = Libc.ioctl(_fd, KvmRequests.Run.Code, (nuint)0);
         var errno = result < 0 ? Marshal.GetLastPInvokeError() : 0;
-        page->kvm_valid_regs = 0;
-        page->immediate_exit = 0;
+        page->kvm_valid_regs = wanted;
+        Volatile.Write(ref page->immediate_exit, immediateExit);
         if (errno != Errno.EINTR)
             KvmError.Throw(KvmRequests.Run.Name, errno, Index);
         SyncRegsCall.Read(new ReadOnlySpan<byte>(page, sizeof(kvm_run)), regs, sregs, events);
@@ -174,13 +176,14 @@ public sealed unsafe class VcpuHandle : IVcpu
     public VcpuExit Run()
     {
         var result = Libc.ioctl(_fd, KvmRequests.Run.Code, (nuint)0);
-        _wasInterrupted = result < 0;
+        _wasInterrupted = false;
         if (result >= 0)
             return VcpuExitDecoder.Decode(ref *RunPage(), _run.LengthBytes);
         // EAGAIN: a vCPU that waited for its INIT or SIPI was woken; the next entry goes on from there, as after EINTR.
         if (Marshal.GetLastPInvokeError() is not (Errno.EINTR or Errno.EAGAIN))
             KvmError.ThrowLast(KvmRequests.Run.Name, Index);
         _kicks.ConsumePending();
+        _wasInterrupted = true;
         return new VcpuExit { Reason = VcpuExitReason.Interrupted };
     }
 

@@ -183,6 +183,13 @@ internal sealed class X64VcpuState : VcpuState
             return;
         }
 
+        // struct kvm_nested_state says its own size, which must not lead the kernel behind it.
+        if (id == StateIds.X64NestedState && BinaryPrimitives.ReadUInt32LittleEndian(wanted.Span[NestedSizeOffset..]) > wanted.Length)
+        {
+            refusals.Add(new RegisterRefusal(Vcpu.Index, X64Fields.NameOf(id), id, wanted, default, Errno.EINVAL));
+            return;
+        }
+
         var errno = Attempt(() => Vcpu.Set(group.Set, wanted.Span));
         if (errno != 0)
             refusals.AddRange(X64GroupRefusal.Find(Vcpu, group, wanted, errno));

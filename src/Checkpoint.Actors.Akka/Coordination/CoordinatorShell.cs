@@ -1,0 +1,224 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Akka.Actor;
+using Checkpoint.Actors.Coordination;
+using Checkpoint.Actors.Hosting;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+using Checkpoint.Storage;
+using Checkpoint.Storage.Locks;
+
+namespace Checkpoint.Actors.Akka.Coordination;
+
+/// <summary>
+/// What of a coordinator outlives one life of its actor. Akka.Persistence ends an actor whose write failed, because the actor
+/// cannot know whether it was written; the decisions, the guest's threads and the callers must not end with it. The next life
+/// reads the stream again and goes on.
+/// </summary>
+internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
+{
+    private readonly TimeProvider _time;
+    private readonly List<CoordinatorEffect> _effects = new(capacity: 256);
+    private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
+    private readonly ConcurrentDictionary<long, CoordinatorInput.Request> _unhandled = new();
+    private readonly ConcurrentQueue<CoordinatorInput.ParticipantGone> _gone = [];
+    private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile IActorRef _actor = ActorRefs.Nobody;
+    private volatile IActorRef _guardian = ActorRefs.Nobody;
+    private volatile Exception? _bug;
+    private volatile bool _isClosed;
+    private long _lastRequest;
+
+    public CoordinatorShell(IMachineLock held, CheckpointStore store, MachineHistory history, MachineAttachment attachment, CheckpointSettings settings, TimeProvider time)
+    {
+        Held = held;
+        Store = store;
+        Settings = settings;
+        Attachment = attachment;
+        _time = time;
+        Host = new MachineHost(attachment, this);
+        Coordinator = new Coordinator(history, Host.Participants, attachment.Options);
+        Disk = new StoreThread(time);
+        Parts = new PartsStore(held, store, new CheckpointWriter(held, store, Host));
+        Participants = new IActorRef[Host.Participants.Length];
+        Disk.Start();
+    }
+
+    public IMachineLock Held { get; }
+
+    public CheckpointStore Store { get; }
+
+    public CheckpointSettings Settings { get; }
+
+    public MachineAttachment Attachment { get; }
+
+    public MachineHost Host { get; }
+
+    /// <summary>The decisions. Used by the coordinator's actor while there is one, by its guardian while there is none.</summary>
+    public Coordinator Coordinator { get; }
+
+    public StoreThread Disk { get; }
+
+    public PartsStore Parts { get; }
+
+    /// <summary>The participants' actors, each at its index.</summary>
+    public IActorRef[] Participants { get; }
+
+    /// <summary>The append for which the stream must be read again; null where none is in doubt.</summary>
+    public long? InDoubt { get; set; }
+
+    /// <summary>Whether the next life must not believe the newest snapshot.</summary>
+    public bool DoubtsSnapshots { get; set; }
+
+    /// <summary>Ends when the first life has read the stream and found what the store holds.</summary>
+    public Task Ready => _ready.Task;
+
+    public Task Completion => _ended.Task;
+
+    /// <summary>The machine for code that is no actor; null before it is attached.</summary>
+    public AttachedMachine? Attached { get; private set; }
+
+    /// <summary>The machine's actor.</summary>
+    public IActorRef Guardian
+    {
+        get => _guardian;
+        set => _guardian = value;
+    }
+
+    /// <summary>The coordinator's actor: whom the participants report to.</summary>
+    public IActorRef Actor
+    {
+        get => _actor;
+        set => _actor = value;
+    }
+
+    public bool IsReady => _ready.Task.IsCompletedSuccessfully;
+
+    public void Start(AttachedMachine attached)
+    {
+        Attached = attached;
+        _guardian.Tell(new Attach(attached));
+    }
+
+    public void BecomeReady() => _ready.TrySetResult();
+
+    public void FailToStart(Exception failure) => _ready.TrySetException(failure);
+
+    public Task<CoordinatorReply> AskAsync(Func<long, CoordinatorInput.Request> request)
+    {
+        var id = Interlocked.Increment(ref _lastRequest);
+        var caller = new TaskCompletionSource<CoordinatorReply>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var input = request(id);
+        _callers[id] = caller;
+        _unhandled[id] = input;
+        _guardian.Tell(input);
+        if (_isClosed || _bug is not null)
+            RefuseCallers();
+        return caller.Task;
+    }
+
+    public void Hear(CoordinatorInput report)
+    {
+        if (report is CoordinatorInput.ParticipantGone gone)
+        {
+            _gone.Enqueue(gone);
+            Attached?.OnGone(gone.Participant, gone.Failure);
+        }
+
+        _actor.Tell(report);
+    }
+
+    /// <summary>Lets the decisions take an input and carries out what they want.</summary>
+    public void Handle(CoordinatorInput input, Action<CoordinatorEffect> carryOut)
+    {
+        // A request may come twice: from its caller, and again when a new life takes over what the one before had not seen.
+        if (input is CoordinatorInput.Request request && !_unhandled.TryRemove(request.RequestId, out _))
+            return;
+        var now = new Moment((long)_time.GetElapsedTime(0).TotalMicroseconds, _time.GetUtcNow());
+        _effects.Clear();
+        Coordinator.Handle(input, now, _effects);
+        foreach (var effect in _effects)
+        {
+            if (effect is CoordinatorEffect.Reply reply)
+                Answer(reply);
+            else
+                carryOut(effect);
+        }
+    }
+
+    /// <summary>Removes what no event names, after all that was posted before. Where that fails the next attachment's sweep does it.</summary>
+    public void TidyUp(Action<PartsStore> work) => Disk.Post(() =>
+    {
+        try
+        {
+            work(Parts);
+        }
+        catch (Exception failure) when (failure is StoreException or InvalidOperationException)
+        {
+            // The store is closed, or cannot be written: what is left costs space, not correctness.
+        }
+    });
+
+    /// <summary>The end of the stream as far as it is known, at least this one.</summary>
+    public JournalHead LatestHead(JournalHead atLeast)
+    {
+        var head = Coordinator.History.Head;
+        return head.SequenceNumber > atLeast.SequenceNumber ? head : atLeast;
+    }
+
+    /// <summary>What a new life must be told: what it has not seen, and who has ended.</summary>
+    public IEnumerable<CoordinatorInput> Missed() => _gone.Concat<CoordinatorInput>(_unhandled.OrderBy(each => each.Key).Select(each => each.Value));
+
+    /// <summary>A bug of ours must not keep the guest: everybody runs, nobody waits for an answer that will not come.</summary>
+    public void Abandon(Exception bug)
+    {
+        _bug = bug;
+        foreach (var participant in Host.Participants.Where(each => each.Kind != ParticipantKind.Machine))
+            Host.Tell(new CoordinatorEffect.ResumeParticipant(new RoundId(0), participant.Index));
+        foreach (var id in _callers.Keys)
+        {
+            if (_callers.TryRemove(id, out var caller))
+                caller.TrySetException(bug);
+        }
+    }
+
+    /// <summary>The actors are gone: nobody answers any more.</summary>
+    public async Task CloseAsync()
+    {
+        _isClosed = true;
+        TidyUp(parts => parts.DeleteDocuments([], Coordinator.History.Head));
+        Disk.Close();
+        FailToStart(new StoreException(StoreFailure.Unusable, $"the actor system stopped while the machine '{Held.Vm}' was attached; start it again"));
+        RefuseCallers();
+        // What is still to be deleted needs the machine's lock, which is given back after this.
+        await Disk.Ended.ConfigureAwait(false);
+        _ended.TrySetResult();
+    }
+
+    public void Dispose()
+    {
+        if (_isClosed)
+            return;
+        _guardian.Tell(PoisonPill.Instance);
+    }
+
+    private void Answer(CoordinatorEffect.Reply reply)
+    {
+        if (_callers.TryRemove(reply.RequestId, out var caller))
+            caller.TrySetResult(reply.Answer);
+    }
+
+    private void RefuseCallers()
+    {
+        foreach (var id in _callers.Keys)
+        {
+            if (_callers.TryRemove(id, out var caller))
+                caller.TrySetResult(new CoordinatorReply.Refused(new Refusal.Stopping()));
+        }
+    }
+
+    /// <summary>The machine is attached.</summary>
+    internal sealed record Attach(AttachedMachine Attached);
+}

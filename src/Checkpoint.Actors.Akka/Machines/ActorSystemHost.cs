@@ -1,0 +1,56 @@
+using Akka.Actor;
+using Checkpoint.Actors.Akka.Coordination;
+using Checkpoint.Actors.Akka.Persistence;
+using Checkpoint.Actors.Coordination;
+using Checkpoint.Actors.Hosting;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.History;
+using Checkpoint.Storage;
+using Checkpoint.Storage.Journal;
+using Checkpoint.Storage.Locks;
+
+namespace Checkpoint.Actors.Akka.Machines;
+
+/// <summary>The engine inside an actor system: events go through its Akka.Persistence, everything else through the store.</summary>
+internal sealed class ActorSystemHost(IActorRef engine, CheckpointStore store, CheckpointSettings settings, TimeProvider time) : IEngineHost
+{
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
+    public async Task<AppendOutcome> AppendAsync(IMachineLock held, JournalHead expected, MachineEvent @event, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+        var append = new StreamAppend(held.Vm, expected, @event, settings);
+        engine.Tell(append);
+        return await append.Ended.Task.ConfigureAwait(false);
+    }
+
+    public async Task<ICoordinatorActor> CoordinateAsync(IMachineLock held, MachineHistory history, MachineAttachment attachment, CancellationToken cancellationToken)
+    {
+        // What the actor system's journal took must be what the store's readers find: restores, lists and sweeps go by that.
+        var stored = await store.RecoverAsync(held.Vm, cancellationToken).ConfigureAwait(false);
+        if (stored.Head != history.Head)
+        {
+            throw new StoreException(
+                StoreFailure.Unusable,
+                $"the actor system's journal does not write the store: it ends at event {history.Head.SequenceNumber} of the machine '{held.Vm}', the store at {stored.Head.SequenceNumber}; "
+                + "let its plugin write the same database, with the table mapping 'default'");
+        }
+
+        var shell = new CoordinatorShell(held, store, history, attachment, settings, time);
+        engine.Tell(shell);
+        await shell.Ready.ConfigureAwait(false);
+        return shell;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        try
+        {
+            await engine.GracefulStop(s_patience).ConfigureAwait(false);
+        }
+        catch (TaskCanceledException)
+        {
+            // An actor of the user's own below ours may hang; the store is closed all the same.
+        }
+    }
+}

@@ -1,0 +1,208 @@
+using Akka.Actor;
+using Akka.Event;
+using Checkpoint.Actors.Akka.Coordination;
+using Checkpoint.Actors.Akka.Messages;
+using Checkpoint.Actors.Akka.Participants;
+using Checkpoint.Actors.Akka.Persistence;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Storage;
+
+namespace Checkpoint.Actors.Akka.Machines;
+
+/// <summary>
+/// A machine's actor, <c>/user/checkpoint/NAME</c>: the parent of its coordinator and its participants, and who takes the
+/// messages of the user's own actors. A participant's actor that throws is restarted and goes on with the fd it had; a
+/// coordinator's actor that ended because its journal failed gets another life.
+/// </summary>
+internal sealed class MachineGuardian : ReceiveActor, IWithTimers
+{
+    private const string CoordinatorName = "coordinator";
+    private static readonly TimeSpan s_leastWait = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan s_mostWait = TimeSpan.FromSeconds(2);
+
+    private readonly ILoggingAdapter _log = Context.GetLogger();
+    private readonly CoordinatorShell _shell;
+    private readonly TimeProvider _time;
+    private readonly string _name;
+    private IActorRef? _coordinator;
+    private Exception? _thrown;
+    private TimeSpan _wait = s_leastWait;
+    private long? _doubted;
+    private long _doubtedSince;
+
+    public MachineGuardian(CoordinatorShell shell, TimeProvider time)
+    {
+        _shell = shell;
+        _time = time;
+        _name = shell.Held.Vm;
+        Receive<CoordinatorInput>(OnInput);
+        Receive<CoordinatorShell.Attach>(attach => MachineDoor.Announce(attach.Attached, Context.System.EventStream));
+        Receive<MachineCommand>(OnCommand);
+        Receive<StreamUnreadable>(unreadable => _thrown = unreadable.Reason);
+        Receive<Terminated>(terminated => terminated.ActorRef.Equals(_coordinator), _ => OnCoordinatorEnded());
+        Receive<Proven>(_ =>
+        {
+            _shell.Parts.BecomeCertain();
+            Begin();
+        });
+        Receive<NotProven>(lost => TryAgain(lost.Reason));
+        Receive<Again>(_ => Prove());
+    }
+
+    public ITimerScheduler Timers { get; set; } = null!;
+
+    protected override SupervisorStrategy SupervisorStrategy() => new OneForOneStrategy(
+        maxNrOfRetries: -1,
+        withinTimeRange: Timeout.InfiniteTimeSpan,
+        localOnlyDecider: failure =>
+        {
+            if (!Sender.Equals(_coordinator))
+                return Directive.Restart;
+            _thrown = failure;
+            return Directive.Stop;
+        });
+
+    protected override void PreStart()
+    {
+        _shell.Guardian = Self;
+        foreach (var participant in _shell.Host.Participants)
+        {
+            var owned = _shell.Host.Actors[participant.Index];
+            var props = participant.Kind switch
+            {
+                ParticipantKind.Vcpu => Props.Create(() => new VcpuActor(participant.Index, (Actors.Hosting.VcpuActor)owned)),
+                ParticipantKind.Device => Props.Create(() => new DeviceActor(participant, owned, DeviceOf(participant), _shell)),
+                _ => Props.Create(() => new MachineActor(owned)),
+            };
+            var name = Uri.EscapeDataString(participant.Name.Replace(' ', '-'));
+            _shell.Participants[participant.Index] = Context.ActorOf(props.WithDispatcher(CheckpointSettings.Dispatcher), name);
+        }
+
+        Begin();
+    }
+
+    protected override void PostStop()
+    {
+        // Also where nobody has stopped the machine: the vCPUs have been told to park and end by their actors.
+        _ = StopAsync(_shell, _time);
+    }
+
+    private static async Task StopAsync(CoordinatorShell shell, TimeProvider time)
+    {
+        await shell.Host.StopAsync(shell.Settings.StopPatience, time).ConfigureAwait(false);
+        await shell.CloseAsync().ConfigureAwait(false);
+    }
+
+    private void Begin()
+    {
+        _thrown = null;
+        _coordinator = Context.ActorOf(
+            Props.Create(() => new CoordinatorActor(_shell)).WithDispatcher(CheckpointSettings.Dispatcher), CoordinatorName);
+        Context.Watch(_coordinator);
+    }
+
+    private void OnInput(CoordinatorInput input)
+    {
+        if (_coordinator is not null)
+            _coordinator.Tell(input);
+        else if (_shell.Coordinator.Phase == RoundPhase.Fenced)
+            _shell.Handle(input, CarryOutFenced);
+    }
+
+    private void OnCommand(MachineCommand command)
+    {
+        if (_shell.Attached is { } attached)
+            MachineDoor.Handle(command, attached, _shell, Sender, Self);
+        else
+            Sender.Tell(new Status.Failure(new InvalidOperationException($"The machine '{_name}' is not attached yet.")), Self);
+    }
+
+    private void OnCoordinatorEnded()
+    {
+        _coordinator = null;
+        _shell.Actor = ActorRefs.Nobody;
+        var reason = _thrown;
+        if (!_shell.IsReady)
+        {
+            if (reason is SnapshotDoubtedException && !_shell.DoubtsSnapshots)
+            {
+                _shell.DoubtsSnapshots = true;
+                Begin();
+                return;
+            }
+
+            _shell.FailToStart(Unusable(reason));
+            Context.Stop(Self);
+        }
+        else if (_shell.InDoubt is { } append && append != _doubted)
+        {
+            _log.Warning("The journal of the machine {0} may or may not have taken the last write; its stream is read again.", _name);
+            _shell.DoubtsSnapshots = true;
+            (_doubted, _doubtedSince, _wait) = (append, _time.GetTimestamp(), s_leastWait);
+            Prove();
+        }
+        else if (_shell.InDoubt is not null)
+        {
+            TryAgain(reason?.Message ?? "the stream could not be read");
+        }
+        else if (reason is null && _shell.Coordinator.Phase is RoundPhase.Idle or RoundPhase.Fenced or RoundPhase.Stopped)
+        {
+            Begin(); // Somebody stopped the actor while nothing was under way.
+        }
+        else
+        {
+            reason ??= new InvalidOperationException($"The coordinator of the machine '{_name}' was stopped while it was at work.");
+            _log.Error(reason, "The coordinator of the machine {0} has ended; its guest runs on without checkpoints.", _name);
+            _shell.Abandon(reason);
+            _shell.Attached?.OnCoordinatorLost(reason);
+        }
+    }
+
+    // What can be read back after a failed sync may lie in the host's memory only.
+    private void Prove() =>
+        Task.Run(() => _shell.Store.Journal.ProveDurableAsync(_name, CancellationToken.None)).ContinueWith<object>(
+            proof => proof.IsCompletedSuccessfully ? Proven.Instance : new NotProven(proof.Exception?.GetBaseException().Message ?? "it was cancelled"),
+            TaskScheduler.Default).PipeTo(Self);
+
+    private void TryAgain(string reason)
+    {
+        if (_time.GetElapsedTime(_doubtedSince) + _wait < _shell.Attachment.Options.RecoverDeadline)
+        {
+            Timers.StartSingleTimer(nameof(Again), Again.Instance, _wait);
+            _wait = _wait * 2 < s_mostWait ? _wait * 2 : s_mostWait;
+            return;
+        }
+
+        _log.Error("The journal of the machine {0} is lost: {1}. Its guest runs on without checkpoints.", _name, reason);
+        var appendId = _shell.InDoubt!.Value;
+        _shell.InDoubt = null;
+        _shell.Handle(new CoordinatorInput.RecoveryFailed(appendId, reason), CarryOutFenced);
+        foreach (var missed in _shell.Missed().ToList())
+            _shell.Handle(missed, CarryOutFenced);
+    }
+
+    // A fenced coordinator stores nothing any more; its participants are told that the round is over.
+    private void CarryOutFenced(CoordinatorEffect effect)
+    {
+        if (effect is CoordinatorEffect.ParticipantEffect message)
+            _shell.Host.Tell(message);
+    }
+
+    private ActorDevice? DeviceOf(Participant participant) =>
+        _shell.Attachment.Devices.OfType<ActorDevice>().FirstOrDefault(device => "device " + device.Name == participant.Name);
+
+    private StoreException Unusable(Exception? reason) => reason as StoreException ?? new StoreException(
+        StoreFailure.Unusable, $"machine '{_name}' cannot be recovered by the actor system: {reason?.Message ?? "its coordinator was stopped"}", reason);
+
+    private sealed class Proven
+    {
+        public static Proven Instance { get; } = new();
+    }
+
+    private sealed class Again
+    {
+        public static Again Instance { get; } = new();
+    }
+
+    private sealed record NotProven(string Reason);
+}

@@ -1,0 +1,78 @@
+using Akka.Actor;
+using Checkpoint.Actors.Akka.Messages;
+using Checkpoint.Protocol.Coordination;
+
+namespace Checkpoint.Actors.Akka.Tests.Participants;
+
+public sealed class SupervisionTests : ActorSystemTests
+{
+    [Fact]
+    public async Task A_vcpus_actor_that_is_restarted_goes_on_with_the_same_vcpu_and_the_guest_notices_nothing()
+    {
+        using var guest = Guest(vcpus: 2);
+        var machine = (await AttachAsync(guest)).Machine;
+        await TellAsync(machine, new MachineCommand.StartMachine());
+        await CommittedAsync(machine);
+        var vcpu = ChildOf(machine, "vcpu-1");
+        for (var restart = 2; restart <= 4; restart++)
+        {
+            // It throws ActorKilledException inside the actor: its parent restarts it as after any other exception.
+            vcpu.Tell(Kill.Instance);
+            Assert.Equal(restart, (await CommittedAsync(machine)).Number);
+        }
+
+        Assert.Equal(vcpu, ChildOf(machine, "vcpu-1"));
+        await TellAsync(machine, new MachineCommand.StopMachine());
+        var verdict = guest.Verify();
+        Assert.Equal([], verdict.Failures);
+        Assert.All(verdict.Steps, steps => Assert.True(steps > 0));
+    }
+
+    [Fact]
+    public async Task A_vcpu_whose_actor_was_stopped_has_parked_and_every_further_round_is_refused_by_its_name()
+    {
+        using var guest = Guest(vcpus: 2);
+        var machine = (await AttachAsync(guest)).Machine;
+        await TellAsync(machine, new MachineCommand.StartMachine());
+        Sys.EventStream.Subscribe(TestActor, typeof(MachineUnprotected));
+        var vcpu = ChildOf(machine, "vcpu-0");
+        Watch(vcpu);
+        vcpu.Tell(PoisonPill.Instance);
+        await ExpectTerminatedAsync(vcpu, Patience);
+        Assert.Equal("vcpu 0 was stopped", (await ExpectMsgAsync<MachineUnprotected>(Patience)).Reason);
+        var refused = Assert.IsType<CheckpointOutcome.Refused>(await TakeAsync(machine));
+        Assert.Equal("vcpu 0", Assert.IsType<Refusal.ParticipantIsGone>(refused.Obstacle).Participant);
+        await TellAsync(machine, new MachineCommand.StopMachine());
+        Assert.Equal([], guest.Verify().Failures);
+    }
+
+    [Fact]
+    public async Task A_coordinators_actor_that_is_stopped_between_rounds_comes_back_and_goes_on()
+    {
+        using var guest = Guest();
+        var machine = (await AttachAsync(guest)).Machine;
+        await TellAsync(machine, new MachineCommand.StartMachine());
+        await CommittedAsync(machine);
+        var coordinator = ChildOf(machine, "coordinator");
+        Watch(coordinator);
+        coordinator.Tell(PoisonPill.Instance);
+        await ExpectTerminatedAsync(coordinator, Patience);
+        Assert.Equal(2, (await CommittedAsync(machine)).Number);
+        Assert.Empty((await Extension.Engine.Store.VerifyAsync()).Damages);
+    }
+
+    [Fact]
+    public async Task Each_vcpu_can_be_suspended_and_stopped_by_itself_with_no_io_pending()
+    {
+        using var guest = Guest(vcpus: 2);
+        var machine = (await AttachAsync(guest)).Machine;
+        await TellAsync(machine, new MachineCommand.StartMachine());
+        var vcpu = ChildOf(machine, "vcpu-0");
+        Assert.Equal(new VcpuSuspended(0, true), await vcpu.Ask<VcpuSuspended>(SuspendVcpu.Instance, Patience));
+        Assert.Equal(new VcpuSuspended(0, false), await vcpu.Ask<VcpuSuspended>(SuspendVcpu.Instance, Patience));
+        Assert.Equal(new VcpuResumed(0), await vcpu.Ask<VcpuResumed>(ResumeVcpu.Instance, Patience));
+        Assert.Equal(1, (await CommittedAsync(machine)).Number);
+        Assert.Equal(new VcpuStopped(0), await vcpu.Ask<VcpuStopped>(StopVcpu.Instance, Patience));
+        Assert.IsType<CheckpointOutcome.Refused>(await TakeAsync(machine));
+    }
+}
