@@ -132,6 +132,12 @@ public static class KvmCapability
     /// <summary>KVM_CAP_DIRTY_LOG_RING.</summary>
     public const uint DirtyLogRing = 192;
 
+    /// <summary>
+    /// KVM_CAP_MANY_REGS of the kernel in kernel/: the value is the most registers of one call. Enabled with 1, a call that fails says
+    /// how many registers it did.
+    /// </summary>
+    public const uint ManyRegs = 0xaec7;
+
     /// <summary>KVM_CAP_SREGS2: KVM_GET_SREGS2 and KVM_SET_SREGS2.</summary>
     public const uint Sregs2 = 200;
 

@@ -85,7 +85,8 @@ public sealed class KernelHeadersTests(KernelHeaders headers, ITestOutputHelper 
     public void Every_capability_and_exit_reason_is_asked_for()
     {
         var capabilities = typeof(KvmCapability).GetFields(BindingFlags.Public | BindingFlags.Static);
-        Assert.Equal(capabilities.Length, Constants.Capabilities.Length);
+        // KVM_CAP_MANY_REGS is in no released kernel's header.
+        Assert.Equal(capabilities.Length - 1, Constants.Capabilities.Length);
         Assert.Equal(Enum.GetValues<VcpuExitReason>().Length - 1, Constants.ExitReasons.Length);
     }
 

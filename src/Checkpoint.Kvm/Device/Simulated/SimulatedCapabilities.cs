@@ -32,6 +32,7 @@ internal sealed class SimulatedCapabilities(SimulatedKvmOptions options)
         KvmCapability.MaxVcpus => options.MaxVcpus,
         KvmCapability.IrqRouting => Routes,
         KvmCapability.ManualDirtyLogProtect2 => ManualProtectFlags,
+        KvmCapability.ManyRegs => options.ManyRegs == SimulatedManyRegs.Counting ? RegisterBatch.MaxRegisters : 0,
         _ => null,
     };
 

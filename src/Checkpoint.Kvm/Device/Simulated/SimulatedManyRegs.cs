@@ -9,7 +9,7 @@ public enum SimulatedManyRegs
     /// <summary>It has them; a call without registers succeeds.</summary>
     Present,
 
-    /// <summary>It has them, and a call that fails says how many registers it did (KVM_CAP_MANY_REGS).</summary>
+    /// <summary>It has them, and once KVM_CAP_MANY_REGS is enabled a call that fails says how many registers it did.</summary>
     Counting,
 
     /// <summary>It has them as they were first proposed: a call without registers answers ENOMEM.</summary>

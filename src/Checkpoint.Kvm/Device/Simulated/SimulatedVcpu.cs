@@ -179,7 +179,7 @@ public abstract partial class SimulatedVcpu : IVcpu
     private int MoveManyRegs(RegisterBatch batch, bool isWrite)
     {
         var errno = MoveManyRegs(batch.Ids, batch.ValueOf, isWrite, out var done);
-        batch.Done = Options.ManyRegs == SimulatedManyRegs.Counting && errno != 0 ? done : null;
+        batch.Done = Vm.CountsManyRegs && errno != 0 ? done : null;
         return errno;
     }
 

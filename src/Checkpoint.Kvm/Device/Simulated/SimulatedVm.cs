@@ -37,6 +37,9 @@ public sealed class SimulatedVm : IVm
 
     internal X64Chips Chips { get; }
 
+    /// <summary>Whether a batch that fails says how many registers it did (KVM_CAP_MANY_REGS was enabled).</summary>
+    internal bool CountsManyRegs { get; private set; }
+
     /// <summary>Whether KVM_SET_VCPU_EVENTS carries exception payloads (KVM_CAP_EXCEPTION_PAYLOAD was enabled).</summary>
     internal bool HasExceptionPayload { get; private set; }
 
@@ -264,6 +267,9 @@ public sealed class SimulatedVm : IVm
                 return 0;
             case KvmCapability.X2ApicApi:
                 return (first & ~3UL) == 0 ? 0 : Errno.EINVAL;
+            case KvmCapability.ManyRegs:
+                CountsManyRegs = first == 1;
+                return first <= 1 ? 0 : Errno.EINVAL;
             case KvmCapability.ManualDirtyLogProtect2:
                 // The second flag means nothing without the first.
                 if ((first & ~(LogIsClearedByHand | LogBeginsFull)) != 0 || first == LogBeginsFull)

@@ -9,6 +9,7 @@ namespace Checkpoint.Kvm.Machines.Arm64;
 /// <summary>An AArch64 virtual machine, with a GICv3 in the kernel or with no interrupt controller there.</summary>
 public sealed class Arm64Machine : Machine
 {
+    private const ulong SayHowManyWereDone = 1; // KVM_MANY_REGS_RETURN_COUNT
     private const uint PointerAuthAddress = 171; // KVM_CAP_ARM_PTRAUTH_ADDRESS
     private const uint PointerAuthGeneric = 172; // KVM_CAP_ARM_PTRAUTH_GENERIC
 
@@ -88,6 +89,10 @@ public sealed class Arm64Machine : Machine
         {
             foreach (var capability in description.Capabilities)
                 vm.EnableCapability(capability);
+
+            // Not part of the description: it changes nothing that a guest sees, only what a refused batch says.
+            if (vm.CheckExtension(KvmCapability.ManyRegs) > 0)
+                vm.EnableCapability(new EnabledCapability(KvmCapability.ManyRegs, 0, [SayHowManyWereDone]));
             memory = vm.CreateMemory(description.Memory);
             if (description.Gic is { } described)
                 gic = Arm64Gic.Create(vm, described);

@@ -10,6 +10,7 @@ public sealed class BatchingTests
 {
     private static readonly ulong s_sysenterCs = StateIds.X64Msr(0x174);
     private static readonly ulong s_sysenterEsp = StateIds.X64Msr(0x175);
+    private static readonly EnabledCapability s_count = new(KvmCapability.ManyRegs, 0, [1]);
     private static readonly ulong s_unknown = StateIds.X64Msr(0x4b56_4d99);
 
     [Theory]
@@ -58,6 +59,9 @@ public sealed class BatchingTests
         using var one = new OneVcpu(new() { ManyRegs = SimulatedManyRegs.Counting });
         var batch = new RegisterBatch([s_sysenterCs, s_sysenterEsp, s_unknown, s_sysenterCs]);
         Assert.Equal(Errno.EINVAL, one.Vcpu.GetManyRegs(batch));
+        Assert.Null(batch.Done);
+        one.Vm.EnableCapability(s_count);
+        Assert.Equal(Errno.EINVAL, one.Vcpu.GetManyRegs(batch));
         Assert.Equal(2, batch.Done);
         Assert.Equal(Errno.EINVAL, one.Vcpu.SetManyRegs(batch));
         Assert.Equal(2, batch.Done);
@@ -68,6 +72,7 @@ public sealed class BatchingTests
         var calls = new List<string>();
         using var kvm = new Machines.WatchedKvm(new SimulatedKvm(new() { ManyRegs = SimulatedManyRegs.Counting }), calls.Add);
         using var vm = kvm.CreateVm();
+        vm.EnableCapability(s_count);
         using var vcpu = vm.CreateVcpu(0, 0);
         var image = RegisterImage.Create(RegisterBatching.ManyRegs, [s_sysenterCs, s_sysenterEsp, s_unknown, s_sysenterCs]);
         Assert.Equal([2], image.Write(vcpu).Select(refused => refused.Index));
