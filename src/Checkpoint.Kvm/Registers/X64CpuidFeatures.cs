@@ -39,6 +39,10 @@ internal static class X64CpuidFeatures
             [(7, 1, X64CpuidRegister.Eax)] =
                 "sha512 sm3 sm4 rao_int avx_vnni avx512_bf16 lass cmpccxadd arch_perfmon_ext - fzrm fsrs fsrc - - - "
                 + "- fred lkgs wrmsrns nmi_src amx_fp16 hreset avx_ifma - - lam msrlist - - invd_disable movrs",
+
+            // MSR_IMM apart, KVM offers no guest any of these: there a guest has one only from a VMM that invented it.
+            [(7, 1, X64CpuidRegister.Ebx)] = "ppin pbndkb - cpuidmaxval_lim_rmv",
+            [(7, 1, X64CpuidRegister.Ecx)] = "- - legacy_reduced_isa - sipi64 msr_imm",
             [(7, 1, X64CpuidRegister.Edx)] =
                 "- - - - avx_vnni_int8 avx_ne_convert - - amx_complex - avx_vnni_int16 - - utmr prefetchi user_msr "
                 + "- uiret_uif cet_sss avx10 - apx_f - mwait",
@@ -47,11 +51,21 @@ internal static class X64CpuidFeatures
             [(0xd, 0, X64CpuidRegister.Edx)] = "- - - - - - - - - - - - - - - - - - - - - - - - - - - - - - lwp",
             [(0xd, 1, X64CpuidRegister.Eax)] = "xsaveopt xsavec xgetbv_ecx1 xsaves xfd",
             [(0xd, 1, X64CpuidRegister.Ecx)] = "- - - - - - - - pt - pasid cet_u cet_s hdc uintr lbr hwp",
+
+            // Leaf 0x12's other registers are masks and sizes. An enclave's attributes (part 1) are compared with the host's.
+            [(0x12, 0, X64CpuidRegister.Eax)] = "sgx1 sgx2 - - - enclv encls_c everifyreport2 - - eupdatesvn edeccssa",
+            [(0x12, 1, X64CpuidRegister.Eax)] = "init debug mode64bit - provisionkey einittoken_key cet kss - - aex_notify",
             [(0x14, 0, X64CpuidRegister.Ebx)] =
                 "cr3_filtering configurable_psb ip_filtering mtc ptwrite power_event_trace psb_pmi_preservation event_trace tnt_disable",
             [(0x14, 0, X64CpuidRegister.Ecx)] = "topa topa_multiple single_range trace_transport - - - - - - - - - - - - - - - - - - - - - - - - - - - lip",
             [(0x19, 0, X64CpuidRegister.Eax)] = "kl_cpl0_only kl_no_encrypt kl_no_decrypt",
             [(0x19, 0, X64CpuidRegister.Ebx)] = "aes_kle - aes_wide_kl - iwkey_backup",
+
+            // The first four are those of leaf 7 once more.
+            [(0x1e, 1, X64CpuidRegister.Eax)] = "amx_int8 amx_bf16 amx_complex amx_fp16 amx_fp8 amx_transpose amx_tf32 amx_avx512 amx_movrs",
+
+            // The version is a number, see X64CpuidNames; the lengths of vectors are features.
+            [(0x24, 0, X64CpuidRegister.Ebx)] = ". . . . . . . . - - - - - - - - avx10_128 avx10_256 avx10_512",
             [(0x8000_0001, 0, X64CpuidRegister.Ecx)] =
                 "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs xop skinit wdt - lwp "
                 + "fma4 tce - nodeid_msr - tbm topoext perfctr_core perfctr_nb - bpext ptsc perfctr_llc mwaitx addr_mask_ext",

@@ -29,6 +29,7 @@ public static class X64CpuidNames
     private static readonly ImmutableArray<(string Name, X64CpuidField Field)> s_limits =
     [
         ("max_xsave_size", new X64CpuidField(0xd, 0, X64CpuidRegister.Ecx, 0, 32)),
+        ("avx10_version", new X64CpuidField(0x24, 0, X64CpuidRegister.Ebx, 0, 8)),
         ("physical_address_bits", new X64CpuidField(0x8000_0008, 0, X64CpuidRegister.Eax, 0, 8)),
         ("linear_address_bits", new X64CpuidField(0x8000_0008, 0, X64CpuidRegister.Eax, 8, 8)),
     ];

@@ -32,6 +32,10 @@ internal static class AlteredState
         return (document.WithItem(vcpu, field.Id, changed), was, was ^ bits);
     }
 
+    /// <summary>Gives a register another value.</summary>
+    public static StateDocument Put(this StateDocument document, int vcpu, string register, ulong value) =>
+        document.Turn(vcpu, register, document.Turn(vcpu, register, 0).Was ^ value).Document;
+
     /// <summary>Turns bits of a register of a CPUID leaf; 0 is EAX.</summary>
     public static StateDocument TurnCpuid(this StateDocument document, int vcpu, uint leaf, int register, uint bits)
     {

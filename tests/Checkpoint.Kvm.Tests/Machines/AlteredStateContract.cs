@@ -14,7 +14,7 @@ namespace Checkpoint.Kvm.Tests.Machines;
 /// Checkpoints of a guest that ran, each with one value that no host takes: the restore names exactly that one, with both values, and
 /// nothing has run on the machine that was built for it.
 /// </summary>
-public abstract class AlteredStateContract : IDisposable
+public abstract partial class AlteredStateContract : IDisposable
 {
     private const int Altered = 1;
 

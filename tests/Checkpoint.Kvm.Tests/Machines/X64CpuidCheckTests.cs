@@ -35,6 +35,40 @@ public sealed class X64CpuidCheckTests
     public void A_bit_without_a_name_is_a_feature_all_the_same() =>
         Assert.Equal(["cpuid.7.0.ecx.bit26"], Refused(s_table, Set(s_table, 7, Ecx, 1 << 26)));
 
+    [Theory]
+    [InlineData(7, 1, Ebx, 1u << 3, "cpuid.7.1.ebx.cpuidmaxval_lim_rmv")]
+    [InlineData(7, 1, Ecx, 1u << 5, "cpuid.7.1.ecx.msr_imm")]
+    [InlineData(0x12, 0, Eax, 1u << 1, "cpuid.12.0.eax.sgx2")]
+    [InlineData(0x12, 1, Eax, 1u << 7, "cpuid.12.1.eax.kss")]
+    [InlineData(0x1e, 1, Eax, 1u << 0, "cpuid.1e.1.eax.amx_int8")]
+    [InlineData(0x1e, 1, Eax, 1u << 4, "cpuid.1e.1.eax.amx_fp8")]
+    [InlineData(0x24, 0, Ebx, 1u << 18, "cpuid.24.0.ebx.avx10_512")]
+    public void A_part_that_the_host_lacks_is_refused_bit_by_bit(uint leaf, uint index, int register, uint bits, string name)
+    {
+        var registers = new uint[4];
+        registers[register] = bits;
+        byte[] table = [.. s_table, .. NewEntry(leaf, registers[Eax], registers[Ebx], registers[Ecx], registers[Edx], index)];
+        Assert.Equal([name], Refused(s_table, table));
+        Assert.Equal([], Refused(table, table));
+        Assert.Equal([], Refused(table, s_table));
+    }
+
+    [Fact]
+    public void A_later_avx10_than_the_hosts_is_refused()
+    {
+        byte[] first = [.. s_table, .. NewEntry(0x24, 0, 0x0007_0001, 0, 0)];
+        byte[] second = [.. s_table, .. NewEntry(0x24, 0, 0x0007_0002, 0, 0)];
+        Assert.Equal(["cpuid.24.0.ebx.avx10_version"], Refused(first, second));
+        Assert.Equal([], Refused(second, first));
+    }
+
+    [Fact]
+    public void What_leaf_1e_repeats_is_there_where_leaf_7_has_it()
+    {
+        var host = Set(s_table, 7, Edx, 3 << 24);
+        Assert.Equal(["cpuid.1e.1.eax.amx_complex"], Refused(host, [.. host, .. NewEntry(0x1e, 7, 0, 0, 0, index: 1)]));
+    }
+
     [Fact]
     public void Numbers_that_a_vmm_chooses_are_not_compared()
     {
@@ -132,10 +166,10 @@ public sealed class X64CpuidCheckTests
         throw new Xunit.Sdk.XunitException($"CPUID has no leaf {leaf:x}.");
     }
 
-    private static byte[] NewEntry(uint leaf, uint eax, uint ebx, uint ecx, uint edx)
+    private static byte[] NewEntry(uint leaf, uint eax, uint ebx, uint ecx, uint edx, uint index = 0)
     {
         var entry = new byte[X64Cpuid.EntrySize];
-        uint[] words = [leaf, 0, 0, eax, ebx, ecx, edx];
+        uint[] words = [leaf, index, 0, eax, ebx, ecx, edx];
         for (var i = 0; i < words.Length; i++)
             BinaryPrimitives.WriteUInt32LittleEndian(entry.AsSpan(4 * i), words[i]);
         return entry;

@@ -15,6 +15,12 @@ public sealed class X64CpuidNamesTests
     [InlineData("cpuid.7.1.eax.lam", 7, 1, X64CpuidRegister.Eax, 26)]
     [InlineData("cpuid.7.1.edx.apx_f", 7, 1, X64CpuidRegister.Edx, 21)]
     [InlineData("cpuid.7.2.edx.bhi_ctrl", 7, 2, X64CpuidRegister.Edx, 4)]
+    [InlineData("cpuid.7.1.ebx.ppin", 7, 1, X64CpuidRegister.Ebx, 0)]
+    [InlineData("cpuid.7.1.ecx.msr_imm", 7, 1, X64CpuidRegister.Ecx, 5)]
+    [InlineData("cpuid.12.0.eax.edeccssa", 0x12, 0, X64CpuidRegister.Eax, 11)]
+    [InlineData("cpuid.12.1.eax.aex_notify", 0x12, 1, X64CpuidRegister.Eax, 10)]
+    [InlineData("cpuid.1e.1.eax.amx_movrs", 0x1e, 1, X64CpuidRegister.Eax, 8)]
+    [InlineData("cpuid.24.0.ebx.avx10_256", 0x24, 0, X64CpuidRegister.Ebx, 17)]
     [InlineData("cpuid.d.0.eax.tiledata", 0xd, 0, X64CpuidRegister.Eax, 18)]
     [InlineData("cpuid.d.1.eax.xfd", 0xd, 1, X64CpuidRegister.Eax, 4)]
     [InlineData("cpuid.d.1.ecx.cet_s", 0xd, 1, X64CpuidRegister.Ecx, 12)]
@@ -68,6 +74,10 @@ public sealed class X64CpuidNamesTests
         // MAWAU.
         Assert.False(X64CpuidFeatures.IsFeature(new X64CpuidField(7, 0, X64CpuidRegister.Ecx, 17)));
         Assert.False(X64CpuidNames.TryParse("cpuid.7.0.ecx.bit17", out _));
+
+        // The version of AVX10.
+        Assert.False(X64CpuidNames.TryParse("cpuid.24.0.ebx.bit0", out _));
+        Assert.True(X64CpuidNames.TryParse("cpuid.24.0.ebx.avx10_version", out _));
     }
 
     [Theory]

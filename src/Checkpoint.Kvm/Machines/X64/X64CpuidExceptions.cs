@@ -14,6 +14,12 @@ internal static class X64CpuidExceptions
     // AMD repeats these bits of leaf 1 EDX (AMD APM volume 3, Fn8000_0001_EDX).
     private const uint RepeatedFromLeaf1 = 0x0183_f3ff;
 
+    // Leaf 0x1e repeats bits of leaf 7 (Intel SDM volume 2, CPUID), and a kernel that reports AMX need not report the repetition.
+    private static readonly X64CpuidField[] s_amx =
+    [
+        new(7, 0, X64CpuidRegister.Edx, 25), new(7, 0, X64CpuidRegister.Edx, 24), new(7, 1, X64CpuidRegister.Edx, 8), new(7, 1, X64CpuidRegister.Eax, 21),
+    ];
+
     private static readonly FrozenDictionary<string, Func<IKvm, InterruptChip, bool>> s_allowed = new Dictionary<string, Func<IKvm, InterruptChip, bool>>
     {
         // The guest's CR4.OSXSAVE, which KVM copies here (Intel SDM volume 2, CPUID: the bit follows CR4).
@@ -55,6 +61,8 @@ internal static class X64CpuidExceptions
     {
         if (field is { Leaf: 0x8000_0001, Register: X64CpuidRegister.Edx } && (RepeatedFromLeaf1 & (1u << field.Bit)) != 0)
             return host[new X64CpuidField(1, 0, X64CpuidRegister.Edx, field.Bit)] != 0;
+        if (field is { Leaf: 0x1e, Index: 1, Register: X64CpuidRegister.Eax } && field.Bit < s_amx.Length)
+            return host[s_amx[field.Bit]] != 0;
         return s_allowed.TryGetValue(X64CpuidNames.NameOf(field), out var allows) && allows(kvm, chip);
     }
 
