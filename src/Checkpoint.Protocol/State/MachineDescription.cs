@@ -31,7 +31,7 @@ public enum InterruptChip
 /// <summary>Where a GICv3 is and how many interrupts it has; set before it is initialised, and never changed.</summary>
 /// <param name="DistributorAddress">Guest physical address of the distributor's 64 KiB, a multiple of 64 KiB.</param>
 /// <param name="RedistributorAddress">Guest physical address of the redistributors, 128 KiB for each vCPU, a multiple of 64 KiB.</param>
-/// <param name="Interrupts">Interrupts in all (SGIs, PPIs and SPIs): 64 to 1024, a multiple of 32.</param>
+/// <param name="Interrupts">Interrupts in all (SGIs, PPIs and SPIs): 64 to 992, a multiple of 32.</param>
 public sealed record GicDescription(ulong DistributorAddress, ulong RedistributorAddress, uint Interrupts);
 
 /// <summary>One memory slot (KVM_SET_USER_MEMORY_REGION).</summary>

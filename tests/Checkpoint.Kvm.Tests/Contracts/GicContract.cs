@@ -1,5 +1,6 @@
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Simulated;
+using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Machines.Arm64;
 using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.State;
@@ -77,6 +78,23 @@ public abstract class GicContract : IDisposable
     }
 
     [ContractFact]
+    public void Machines_with_a_performance_monitor_run_and_are_restored_with_a_gic_and_without()
+    {
+        foreach (var gic in (GicDescription?[])[null, new GicDescription(0x0800_0000, 0x080a_0000, 96)])
+        {
+            var description = Arm64Machine.Describe(_kvm, 1, 1 << 20, Arm64VcpuFeatures.Psci | Arm64VcpuFeatures.Pmu, gic);
+            using var machine = Arm64Machine.Create(_kvm, description);
+            RunOnce(machine);
+            machine.Vcpus[0].Capture();
+            machine.CaptureVm();
+            var saved = new StateDocument(description, machine.ToVmStateList(), [machine.Vcpus[0].ToStateList()], []);
+            using var restored = Arm64Machine.Create(_kvm, description);
+            Assert.Equal([], restored.Restore(saved, ClockPolicy.Freeze, default, default).Refusals.Select(each => each.ToString()));
+            RunOnce(restored);
+        }
+    }
+
+    [ContractFact]
     public void Registers_follow_the_kernels_rules()
     {
         using var gic = Started();
@@ -124,6 +142,14 @@ public abstract class GicContract : IDisposable
 
     private static void Write(IKvmDevice gic, string name, uint value) =>
         gic.SetAttribute((uint)GicPart.Redistributor, GicRegisters.Redistributor(0, name).Offset, value);
+
+    private static void RunOnce(Arm64Machine machine)
+    {
+        var vcpu = machine.Vcpus[0].Vcpu;
+        vcpu.ImmediateExit = true;
+        Assert.Equal(VcpuExitReason.Interrupted, vcpu.Run().Reason);
+        vcpu.ImmediateExit = false;
+    }
 
     private void AddVcpu()
     {

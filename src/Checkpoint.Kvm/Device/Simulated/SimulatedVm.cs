@@ -22,7 +22,6 @@ public sealed class SimulatedVm : IVm
     private readonly List<SimulatedVcpu> _vcpus = [];
     private ulong _dirtyLogFlags;
     private bool _isDisposed;
-    private bool _hasGic;
 
     internal SimulatedVm(SimulatedKvm kvm)
     {
@@ -72,6 +71,9 @@ public sealed class SimulatedVm : IVm
 
     /// <summary>What the host's TSC counts now (x86).</summary>
     internal ulong HostTsc => Kvm.Options.HostTscAtStart + (ulong)(((UInt128)NowNs * Kvm.Options.TscKhz) / 1_000_000);
+
+    /// <summary>Whether there is a GICv3 in the kernel (arm64).</summary>
+    internal bool HasGic { get; private set; }
 
     /// <summary>Whether the GIC was initialised (arm64): no vCPU comes after that.</summary>
     internal bool HasAllVcpus { get; set; }
@@ -203,9 +205,9 @@ public sealed class SimulatedVm : IVm
     public IKvmDevice CreateDevice(uint type)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        var errno = IsX64 || type != GicV3DeviceType ? Errno.ENODEV : _hasGic ? Errno.EEXIST : HasRun ? Errno.EBUSY : 0;
+        var errno = IsX64 || type != GicV3DeviceType ? Errno.ENODEV : HasGic ? Errno.EEXIST : HasRun ? Errno.EBUSY : 0;
         Check(KvmRequests.CreateDevice, errno);
-        _hasGic = true;
+        HasGic = true;
         return new SimulatedGicV3(this);
     }
 

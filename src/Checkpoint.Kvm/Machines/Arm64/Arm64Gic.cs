@@ -53,6 +53,10 @@ internal sealed class Arm64Gic : IDisposable
     /// <summary>Takes the GIC of a machine that its owner has built and initialised.</summary>
     public static Arm64Gic Adopt(IKvmDevice device, GicDescription description, IReadOnlyList<IVcpu> vcpus)
     {
+        var found = new GicDescription(
+            device.GetAttribute(Addresses, DistributorAddress), device.GetAttribute(Addresses, RedistributorAddress), (uint)device.GetAttribute(InterruptCount, 0));
+        if (found != description)
+            throw new ArgumentException($"The GICv3 is not as described: {found}.", nameof(description));
         var gic = new Arm64Gic(device);
         gic.Complete(description, vcpus);
         return gic;

@@ -12,6 +12,7 @@ namespace Checkpoint.Kvm.Machines.Arm64;
 internal sealed class Arm64GicPlan
 {
     private const uint InterruptsPerWord = 32;
+    private const uint MostInterrupts = 992; // VGIC_MAX_RESERVED is 1023, and the number is a multiple of 32.
     private const uint LeastInterrupts = 2 * InterruptsPerWord;
 
     private readonly ulong[] _affinities;
@@ -21,8 +22,8 @@ internal sealed class Arm64GicPlan
     /// <param name="priorityBits">How many bits a priority has.</param>
     public Arm64GicPlan(uint interrupts, ulong[] affinities, int priorityBits)
     {
-        if (interrupts < LeastInterrupts || interrupts % InterruptsPerWord != 0)
-            throw new ArgumentOutOfRangeException(nameof(interrupts), interrupts, "A GICv3 has 64 to 1024 interrupts, a multiple of 32.");
+        if (interrupts < LeastInterrupts || interrupts > MostInterrupts || interrupts % InterruptsPerWord != 0)
+            throw new ArgumentOutOfRangeException(nameof(interrupts), interrupts, "A GICv3 has 64 to 992 interrupts, a multiple of 32.");
         _affinities = affinities;
         var steps = new List<Step>();
         AddDistributor(steps, interrupts);

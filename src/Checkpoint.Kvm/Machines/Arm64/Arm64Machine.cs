@@ -103,6 +103,8 @@ public sealed class Arm64Machine : Machine
             for (var i = 0; i < vcpus.Count; i++)
                 Initialise(vcpus[i], new Arm64VcpuInit(description.Vcpus[i].Features));
             gic?.Start(description.Gic!, vcpus);
+            for (var i = 0; i < vcpus.Count; i++)
+                Arm64Pmu.Start(vcpus[i], new Arm64VcpuInit(description.Vcpus[i].Features).Features, gic is not null);
             return new Arm64Machine(vm, memory, vcpus, gic, kvm.CounterHz, description, batching);
         }
         catch
@@ -113,9 +115,11 @@ public sealed class Arm64Machine : Machine
     }
 
     /// <summary>
-    /// Takes a machine that its owner has built. The kernel tells nothing of the description but SVE's vector lengths, so it
-    /// must be what the machine was built with.
+    /// Takes a machine that its owner has built. But for SVE's vector lengths, the GICv3's addresses and number of interrupts and the performance
+    /// monitor's interrupt the kernel tells nothing of the description, so it must be what the machine was built with: timers on their usual
+    /// interrupts, no ITS, no steal time, no memory tags.
     /// </summary>
+    /// <exception cref="NotSupportedException">The machine has what a checkpoint can't hold.</exception>
     /// <param name="vm">The VM; this machine disposes of it, of the memory and of the vCPUs.</param>
     /// <param name="memory">The memory behind the VM's slots.</param>
     /// <param name="vcpus">The vCPUs in the order of their creation, initialised and finalized.</param>
@@ -142,6 +146,8 @@ public sealed class Arm64Machine : Machine
             Memory = memory.Regions,
             Vcpus = [.. description.Vcpus.Zip(vcpus, (each, vcpu) => each with { Features = WithLengths(each.Features, vcpu) })],
         };
+        for (var i = 0; i < vcpus.Count; i++)
+            Arm64Pmu.RequireUsual(vcpus[i], new Arm64VcpuInit(description.Vcpus[i].Features).Features, gic is not null);
         var adopted = gic is null ? null : Arm64Gic.Adopt(gic, description.Gic!, vcpus);
         return new Arm64Machine(vm, memory, vcpus, adopted, counterHz, described, batching);
     }

@@ -7,6 +7,12 @@ namespace Checkpoint.Kvm.Machines.Arm64;
 /// <summary>An arm64 vCPU's state: every register that its kernel lists, its pending events, and whether it runs.</summary>
 internal sealed class Arm64VcpuState : VcpuState
 {
+    // The performance monitor's pairs: both read the same bits, one sets and one clears what is written.
+    private static readonly HashSet<ulong> s_clearing =
+    [
+        Arm64SystemRegisters.IdOf("PMINTENCLR_EL1"), Arm64SystemRegisters.IdOf("PMCNTENCLR_EL0"), Arm64SystemRegisters.IdOf("PMOVSCLR_EL0"),
+    ];
+
     private static readonly ulong[] s_timerControls = [Arm64SystemRegisters.IdOf("CNTV_CTL_EL0"), Arm64SystemRegisters.IdOf("CNTP_CTL_EL0")];
 
     private readonly RegisterImage _registers;
@@ -74,7 +80,15 @@ internal sealed class Arm64VcpuState : VcpuState
         var ordered = state.Where(item => listed.Contains(item.Id) && IsSet(item.Id)).OrderBy(item => Rank(item.Id)).ToList();
         var image = RegisterImage.Create(_registers.Batching, ordered.Select(item => item.Id));
         for (var i = 0; i < ordered.Count; i++)
-            ordered[i].Value.Span.CopyTo(image.ValueOf(i));
+        {
+            // Where a write clears bits, all of them go, and the register beside it sets those that the checkpoint has. Older kernels
+            // store what is written to either, and the second write is the one that stays.
+            if (s_clearing.Contains(ordered[i].Id))
+                image.ValueOf(i)[..sizeof(uint)].Fill(0xff);
+            else
+                ordered[i].Value.Span.CopyTo(image.ValueOf(i));
+        }
+
         var refused = image.Write(Vcpu);
         refusals.AddRange(refused.Select(each =>
             RegisterRefusal.InBatch(Vcpu.Index, ordered[each.Index], each.Errno, ordered.Count - refused.Count, ordered.Count)));
@@ -103,6 +117,9 @@ internal sealed class Arm64VcpuState : VcpuState
         // Since Linux 6.6 they can be written, and they decide which of the others exist and which bits those take. The host's
         // own identity (MIDR_EL1, CTR_EL0, …) is taken where it is the same; later kernels take some of it otherwise too.
         RegisterKind.SystemRegister when IsIdentification(id) || Arm64SystemRegisters.IsInvariant(id) => 2,
+
+        // Before the registers that set the same bits.
+        RegisterKind.SystemRegister when s_clearing.Contains(id) => 2,
 
         // The counter before what is measured on it, and a timer's control last: switched on against an old counter or an
         // old compare value it would fire at once.

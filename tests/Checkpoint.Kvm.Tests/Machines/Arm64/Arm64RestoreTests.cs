@@ -88,9 +88,13 @@ public sealed class Arm64RestoreTests
         IKvmDevice gic = vm.CreateDevice(7);
         var vcpu = vm.CreateVcpu(0, 0);
         vcpu.Set(KvmRequests.ArmVcpuInit, description.Vcpus[0].Features.Span);
+        gic.SetAttribute(0, 2, 0x0800_0000);
+        gic.SetAttribute(0, 3, 0x0a00_0000);
         gic.SetAttribute(3, 0, 64);
         gic.SetAttribute(4, 0, 0);
         Assert.Throws<ArgumentException>(() => Arm64Machine.Adopt(vm, memory, [vcpu], description));
+        var other = description with { Gic = description.Gic! with { DistributorAddress = 0x0900_0000 } };
+        Assert.Throws<ArgumentException>(() => Arm64Machine.Adopt(vm, memory, [vcpu], other, gic: gic));
         using var adopted = Arm64Machine.Adopt(vm, memory, [vcpu], description, gic: gic, counterHz: kvm.CounterHz);
         gic.SetAttribute((uint)GicPart.Redistributor, GicRegisters.Redistributor(0, "ipriorityr3").Offset, 0x1020_3040);
         var saved = RunGuest.Capture(adopted);

@@ -19,6 +19,14 @@ internal sealed class Arm64SystemState
     private static readonly ulong s_translation = Arm64SystemRegisters.IdOf("TCR_EL1");
     private static readonly ulong s_tables = Arm64SystemRegisters.IdOf("TTBR0_EL1");
 
+    // The performance monitor's pairs, which read the same bits: what is written to the first sets them, to the second clears them.
+    private static readonly (ulong Sets, ulong Clears)[] s_pairs =
+    [
+        (Arm64SystemRegisters.IdOf("PMINTENSET_EL1"), Arm64SystemRegisters.IdOf("PMINTENCLR_EL1")),
+        (Arm64SystemRegisters.IdOf("PMCNTENSET_EL0"), Arm64SystemRegisters.IdOf("PMCNTENCLR_EL0")),
+        (Arm64SystemRegisters.IdOf("PMOVSSET_EL0"), Arm64SystemRegisters.IdOf("PMOVSCLR_EL0")),
+    ];
+
     // What a plain ARMv8.1 processor with atomics has.
     private static readonly (string Name, ulong Value)[] s_afterReset =
     [
@@ -94,6 +102,8 @@ internal sealed class Arm64SystemState
             _vm.CounterOffsets = (_vm.CounterOffsets.Virtual, _vm.NowNs - value);
         else if (id == s_virtualControl || id == s_physicalControl)
             _values[id] = (uint)value & ~TimerFired;
+        else if (Array.Find(s_pairs, pair => pair.Sets == id || pair.Clears == id) is { Sets: not 0 } pair)
+            _values[pair.Sets] = _values[pair.Clears] = (uint)(pair.Sets == id ? held | value : held & ~value);
         else if (_writable.TryGetValue(id, out var writable))
             return WriteKnown(id, value, held, writable);
         else if (Arm64SystemRegisters.IsInvariant(id))

@@ -31,6 +31,8 @@ public sealed partial class SimulatedArm64Vcpu : SimulatedVcpu
     private uint _mpState;
     private bool _isWaiting;
     private bool _isFinalized;
+    private bool _isPmuReady;
+    private uint? _pmuInterrupt;
     private ulong _systemEvent;
 
     internal SimulatedArm64Vcpu(SimulatedVm vm, uint id, int index)
@@ -58,11 +60,40 @@ public sealed partial class SimulatedArm64Vcpu : SimulatedVcpu
             return Errno.ENOEXEC;
         if (HasSve && !_isFinalized)
             return Errno.EPERM;
+        if ((_features & Pmu) != 0 && !_isPmuReady)
+            return Errno.EINVAL;
         // A vCPU that was kicked out of WFI goes on behind it: the architecture lets WFI end at any time.
         _isWaiting = false;
         _system.Configure(_cpu.Tables);
         _cpu.Flush();
         return 0;
+    }
+
+    // KVM_ARM_VCPU_PMU_V3_CTRL with KVM_ARM_VCPU_PMU_V3_IRQ (0) and KVM_ARM_VCPU_PMU_V3_INIT (1).
+    private protected override int MoveAttribute(uint group, ulong attribute, ref ulong value, bool isWrite)
+    {
+        if (group != 0 || attribute > 1)
+            return Errno.ENXIO;
+        if ((_features & Pmu) is not Pmu)
+            return Errno.ENODEV;
+        if (!isWrite)
+        {
+            value = _pmuInterrupt ?? 0;
+            return !Vm.HasGic ? Errno.EINVAL : attribute == 0 && _pmuInterrupt is not null ? 0 : Errno.ENXIO;
+        }
+
+        if (_isPmuReady)
+            return Errno.EBUSY;
+        if (attribute == 0)
+        {
+            if (!Vm.HasGic || value is < 16 or > 1019)
+                return Errno.EINVAL;
+            _pmuInterrupt = (uint)value;
+            return 0;
+        }
+
+        _isPmuReady = !Vm.HasGic || _pmuInterrupt is not null;
+        return _isPmuReady ? 0 : Errno.ENXIO;
     }
 
     private protected override void Halt() => _isWaiting = true;

@@ -112,7 +112,7 @@ internal sealed class SimulatedGicV3 : IKvmDevice
 
     private int SetInterrupts(uint count)
     {
-        if (count is < 64 or > 1024 || count % 32 != 0)
+        if (count is < 64 or > 1023 || count % 32 != 0)
             return Errno.EINVAL;
         if (_interrupts != 0 || _files is not null)
             return Errno.EBUSY;
