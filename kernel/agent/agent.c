@@ -5,7 +5,8 @@
  *
  *	agent PORT		a character device (virtio-serial), or a Unix socket that somebody listens on
  *
- * It ends with status 0 when the port is closed, and with 1 when the port can't be used.
+ * It ends with status 0 when the port is closed between two requests, and with 1 and a line on stderr when the port can't be
+ * used, or when what came from it is not a frame: shorter than its header, longer than MAX_FRAME, or cut off.
  *
  * The protocol is little endian and knows nothing of the architecture. A request is one frame, and so is its reply:
  *
@@ -34,8 +35,8 @@
  *	11 UNBIND u32 fd
  *	12 COUNTER				CNTFRQ_EL0 in Hz, ENODEV but on arm64
  *
- * Addresses are this process's. PUT and GET go to memory of ALLOC and MAP only and answer EFAULT elsewhere; pointers inside
- * an ioctl's argument are between the owner and the kernel.
+ * Addresses are this process's. PUT and GET go to memory of ALLOC and MAP only and answer EFAULT elsewhere, but for 0 bytes,
+ * which touch no memory at any address; pointers inside an ioctl's argument are between the owner and the kernel.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -219,6 +220,8 @@ static int64_t copy(void *to, const void *from, uint32_t n, uint64_t ours)
 {
 	volatile int64_t result = -EFAULT;
 
+	if (!n)
+		return 0;
 	pthread_rwlock_rdlock(&mapping);
 	for (int i = 0; i < REGIONS; i++) {
 		if (ours < regions[i].start || ours - regions[i].start > regions[i].size ||
@@ -472,19 +475,21 @@ static void dispatch(uint8_t *frame, uint32_t size)
 	free(frame);
 }
 
-static int read_all(uint8_t *p, size_t n)
+/* Returns how many bytes there were: fewer than n only where the port was closed. */
+static size_t read_all(uint8_t *p, size_t n)
 {
-	while (n) {
-		ssize_t got = read(port, p, n);
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t got = read(port, p + done, n - done);
 
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
-			return 0;
-		p += got;
-		n -= got;
+			break;
+		done += got;
 	}
-	return 1;
+	return done;
 }
 
 static int open_port(const char *path)
@@ -511,10 +516,19 @@ static int open_port(const char *path)
 	return fd;
 }
 
+static void give_up(const char *why, uint32_t a, uint32_t b)
+{
+	fprintf(stderr, "agent: ");
+	fprintf(stderr, why, a, b);
+	fputc('\n', stderr);
+	_exit(1);
+}
+
 int main(int argc, char **argv)
 {
 	struct sigaction fault = { .sa_handler = faulted, .sa_flags = SA_NODEFER };
 	uint8_t length[4];
+	size_t got;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: agent PORT\n");
@@ -529,18 +543,23 @@ int main(int argc, char **argv)
 	sigaction(SIGSEGV, &fault, NULL);
 	signal(SIGPIPE, SIG_IGN);
 
-	while (read_all(length, 4)) {
+	while ((got = read_all(length, 4)) == 4) {
 		uint32_t size = u32(length);
 		uint8_t *frame;
 
 		/* What is not a frame leaves no place from which to go on. */
 		if (size < 8 || size > MAX_FRAME)
-			break;
+			give_up("a frame of %u bytes: 8 to %u", size, MAX_FRAME);
 		frame = malloc(size);
-		if (!frame || !read_all(frame, size))
-			break;
+		if (!frame)
+			give_up("no memory for a frame of %u bytes", size, 0);
+		got = read_all(frame, size);
+		if (got < size)
+			give_up("the port was closed after %u of a frame's %u bytes", got, size);
 		dispatch(frame, size);
 	}
+	if (got)
+		give_up("the port was closed after %u of the %u bytes of a frame's length", got, 4);
 	/* All at once, with whatever vCPUs still run. */
 	_exit(0);
 }
