@@ -7,6 +7,8 @@ public sealed class LeakTests
     public async Task Thirty_attachments_leave_no_fds_threads_or_memory_behind()
     {
         await using var bench = Bench.Open();
+        // A test before this one may have left a device that hangs; what thirty cycles leave comes on top.
+        var threads = OwnThreads.Names().Length;
         await CycleAsync(bench);
         var fds = OwnThreads.Fds(bench.MachineFolder);
         var allFds = Directory.GetFiles("/proc/self/fd").Length;
@@ -15,7 +17,7 @@ public sealed class LeakTests
             await CycleAsync(bench);
 
         // A thread reports its end before it is gone.
-        await Eventually.IsTrueAsync(() => OwnThreads.Names().Length == 0, "the engine's threads end");
+        await Eventually.IsTrueAsync(() => OwnThreads.Names().Length <= threads, "the engine's threads end");
         Assert.Equal(fds, OwnThreads.Fds(bench.MachineFolder));
         // The runtime opens some for itself now and then; a leak would be thirty.
         Assert.InRange(Directory.GetFiles("/proc/self/fd").Length, 0, allFds + 10);
