@@ -22,8 +22,9 @@ public sealed class CheckpointExtension : IExtension
         Settings = settings;
         var store = CheckpointStore.Open(settings.Store, time);
         CheckpointEngine? engine = null;
-        Actor = system.ActorOf(Props.Create(() => new EngineActor(() => engine!, time)), ActorName);
-        Engine = engine = new CheckpointEngine(store, time, new ActorSystemHost(Actor, store, settings, time));
+        var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        Actor = system.ActorOf(Props.Create(() => new EngineActor(() => engine!, ended, time)), ActorName);
+        Engine = engine = new CheckpointEngine(store, time, new ActorSystemHost(Actor, ended.Task, store, settings, new JournalFence(system, settings), time));
         if (settings.RunCoordinatedShutdown)
             CoordinatedShutdown.Get(system).AddTask(CoordinatedShutdown.PhaseBeforeServiceUnbind, "checkpoint-engine", StopAsync);
     }

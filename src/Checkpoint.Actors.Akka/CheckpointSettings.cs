@@ -25,6 +25,12 @@ public sealed record CheckpointSettings
     /// <summary>How long a stop waits for vCPUs and devices.</summary>
     public TimeSpan StopPatience { get; init; } = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// How long a machine that ends waits for the journal's answer to its last write. Without one its lock is kept until the
+    /// process ends.
+    /// </summary>
+    public TimeSpan JournalPatience { get; init; } = TimeSpan.FromSeconds(30);
+
     /// <summary>How long a device that is an actor may take for one answer.</summary>
     public TimeSpan DeviceAnswerTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -48,6 +54,7 @@ public sealed record CheckpointSettings
             SnapshotPluginId = config.GetString("snapshot-plugin-id"),
             EventsPerSnapshot = config.GetInt("events-per-snapshot"),
             StopPatience = config.GetTimeSpan("stop-patience"),
+            JournalPatience = config.GetTimeSpan("journal-patience"),
             DeviceAnswerTimeout = config.GetTimeSpan("device-answer-timeout"),
             RunCoordinatedShutdown = config.GetBoolean("run-coordinated-shutdown"),
             Coordinator = new CoordinatorOptions

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Security.Cryptography;
 using Checkpoint.Actors.Coordination;
@@ -13,7 +14,8 @@ namespace Checkpoint.Actors;
 /// </summary>
 public sealed class AttachedMachine : IAsyncDisposable
 {
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+    // A lock that nobody refers to would be given back by the garbage collector.
+    private static readonly ConcurrentBag<IMachineLock> s_kept = [];
 
     private readonly ICoordinatorActor _coordinator;
     private readonly IMachineLock _held;
@@ -33,6 +35,9 @@ public sealed class AttachedMachine : IAsyncDisposable
         _coordinator.Start(this);
         _coordinator.Host.Start();
     }
+
+    /// <summary>Its coordinator, for the host that made it.</summary>
+    internal ICoordinatorActor Coordinator => _coordinator;
 
     /// <summary>The machine's name.</summary>
     public string Vm => _held.Vm;
@@ -117,7 +122,10 @@ public sealed class AttachedMachine : IAsyncDisposable
         }
         finally
         {
-            _held.Dispose();
+            if (_coordinator.LeavesWriteBehind)
+                s_kept.Add(_held);
+            else
+                _held.Dispose();
             _onDisposed(this);
         }
     }
@@ -132,10 +140,17 @@ public sealed class AttachedMachine : IAsyncDisposable
         }
         finally
         {
-            await _coordinator.AskAsync(id => new CoordinatorInput.Stop(id)).ConfigureAwait(false);
-            await _coordinator.Host.StopAsync(s_patience, _time).ConfigureAwait(false);
-            _coordinator.Dispose();
-            await _coordinator.Completion.ConfigureAwait(false);
+            try
+            {
+                await _coordinator.AskAsync(id => new CoordinatorInput.Stop(id)).ConfigureAwait(false);
+            }
+            finally
+            {
+                // Also where the coordinator was lost meanwhile: the lock is given back after all that it had under way.
+                await _coordinator.Host.StopAsync(_coordinator.StopPatience, _time).ConfigureAwait(false);
+                _coordinator.Dispose();
+                await _coordinator.Completion.ConfigureAwait(false);
+            }
         }
     }
 

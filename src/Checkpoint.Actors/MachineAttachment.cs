@@ -10,6 +10,8 @@ namespace Checkpoint.Actors;
 /// <param name="exitHandler">Handles exits, on the vCPUs' threads.</param>
 public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
 {
+    private static readonly CoordinatorOptions s_defaults = new();
+
     /// <summary>The machine.</summary>
     public Machine Machine { get; } = machine;
 
@@ -19,8 +21,15 @@ public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
     /// <summary>The devices whose states belong to the checkpoint, in the order in which they are stored; names are unique.</summary>
     public IReadOnlyList<IDeviceState> Devices { get; init; } = [];
 
-    /// <summary>Deadlines and retention.</summary>
-    public CoordinatorOptions Options { get; init; } = new();
+    /// <summary>Deadlines and retention; where none are given, those that the host has as its defaults.</summary>
+    public CoordinatorOptions Options
+    {
+        get => GivenOptions ?? s_defaults;
+        init => GivenOptions = value;
+    }
+
+    /// <summary>The options that the embedder gave; null where it gave none.</summary>
+    internal CoordinatorOptions? GivenOptions { get; private init; }
 
     /// <summary>
     /// Whether every write of the host to guest memory goes through <see cref="Machine.Memory"/> or is noted there

@@ -21,7 +21,6 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
     private readonly CoordinatorShell _shell;
     private readonly StreamFold _fold;
     private readonly Action<CoordinatorEffect> _carryOut;
-    private (long AppendId, JournalHead Intended)? _inFlight;
     private long _lastSnapshot;
     private long _savedSnapshot;
 
@@ -124,7 +123,6 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
     {
         var chained = ChainedEvent.Chain(append.Expected, append.Events);
         var intended = new JournalHead(append.Expected.SequenceNumber + chained.Length, chained[^1].Digest);
-        _inFlight = (append.AppendId, intended);
         if (_shell.Parts.OwnershipLost)
         {
             Self.Tell(new CoordinatorInput.AppendEnded(append.AppendId, new AppendResult.Conflict()));
@@ -139,6 +137,8 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
         }
         else
         {
+            // In the shell, because it must be waited for also where this actor does not live to hear of it.
+            _shell.InFlight = new CoordinatorShell.AppendInFlight(append.AppendId, intended);
             var left = chained.Length;
             PersistAll(chained, _ =>
             {
@@ -164,9 +164,9 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
 
     private void EndAppend(Func<JournalHead, AppendResult> result)
     {
-        if (_inFlight is not { } append)
+        if (_shell.InFlight is not { } append)
             return;
-        _inFlight = null;
+        _shell.InFlight = null;
         Handle(new CoordinatorInput.AppendEnded(append.AppendId, result(append.Intended)));
     }
 

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Akka.Actor;
+using Checkpoint.Actors.Akka.Persistence;
 using Checkpoint.Actors.Coordination;
 using Checkpoint.Actors.Hosting;
 using Checkpoint.Protocol.Coordination;
@@ -19,6 +20,7 @@ namespace Checkpoint.Actors.Akka.Coordination;
 internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
 {
     private readonly TimeProvider _time;
+    private readonly JournalFence _fence;
     private readonly List<CoordinatorEffect> _effects = new(capacity: 256);
     private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
     private readonly ConcurrentDictionary<long, CoordinatorInput.Request> _unhandled = new();
@@ -29,17 +31,22 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     private volatile IActorRef _guardian = ActorRefs.Nobody;
     private volatile Exception? _bug;
     private volatile bool _isClosed;
+    private volatile AppendInFlight? _inFlight;
+    private volatile bool _leavesWriteBehind;
+    private Task? _closing;
     private long _lastRequest;
 
-    public CoordinatorShell(IMachineLock held, CheckpointStore store, MachineHistory history, MachineAttachment attachment, CheckpointSettings settings, TimeProvider time)
+    public CoordinatorShell(IMachineLock held, CheckpointStore store, MachineHistory history, MachineAttachment attachment, CheckpointSettings settings, JournalFence fence, TimeProvider time)
     {
         Held = held;
         Store = store;
         Settings = settings;
         Attachment = attachment;
         _time = time;
+        _fence = fence;
+        Options = attachment.GivenOptions ?? settings.Coordinator;
         Host = new MachineHost(attachment, this);
-        Coordinator = new Coordinator(history, Host.Participants, attachment.Options);
+        Coordinator = new Coordinator(history, Host.Participants, Options);
         Disk = new StoreThread(time);
         Parts = new PartsStore(held, store, new CheckpointWriter(held, store, Host));
         Participants = new IActorRef[Host.Participants.Length];
@@ -56,6 +63,9 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
 
     public MachineHost Host { get; }
 
+    /// <summary>Deadlines and retention: the attachment's own, or the actor system's.</summary>
+    public CoordinatorOptions Options { get; }
+
     /// <summary>The decisions. Used by the coordinator's actor while there is one, by its guardian while there is none.</summary>
     public Coordinator Coordinator { get; }
 
@@ -65,6 +75,17 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
 
     /// <summary>The participants' actors, each at its index.</summary>
     public IActorRef[] Participants { get; }
+
+    /// <summary>The append that was handed to the journal and has no answer yet; null where there is none.</summary>
+    public AppendInFlight? InFlight
+    {
+        get => _inFlight;
+        set => _inFlight = value;
+    }
+
+    public TimeSpan StopPatience => Settings.StopPatience;
+
+    public bool LeavesWriteBehind => _leavesWriteBehind;
 
     /// <summary>The append for which the stream must be read again; null where none is in doubt.</summary>
     public long? InDoubt { get; set; }
@@ -185,9 +206,30 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     }
 
     /// <summary>The actors are gone: nobody answers any more.</summary>
-    public async Task CloseAsync()
+    public Task CloseAsync()
+    {
+        lock (_callers)
+            return _closing ??= CloseOnceAsync();
+    }
+
+    /// <summary>Waits until the journal has answered the append in flight, whoever is left to hear it.</summary>
+    /// <returns>Whether it has.</returns>
+    public async Task<bool> PassJournalAsync()
+    {
+        if (_inFlight is null)
+            return true;
+        return await _fence.PassAsync().ConfigureAwait(false);
+    }
+
+    private async Task CloseOnceAsync()
     {
         _isClosed = true;
+        if (!await PassJournalAsync().ConfigureAwait(false))
+        {
+            _leavesWriteBehind = true;
+            _fence.SayThatLockIsKept(Held.Vm);
+        }
+
         TidyUp(parts => parts.DeleteDocuments([], Coordinator.History.Head));
         Disk.Close();
         FailToStart(new StoreException(StoreFailure.Unusable, $"the actor system stopped while the machine '{Held.Vm}' was attached; start it again"));
@@ -218,6 +260,9 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
                 caller.TrySetResult(new CoordinatorReply.Refused(new Refusal.Stopping()));
         }
     }
+
+    /// <summary>An append that was handed to the journal, and where the stream ends with it.</summary>
+    internal sealed record AppendInFlight(long AppendId, JournalHead Intended);
 
     /// <summary>The machine is attached.</summary>
     internal sealed record Attach(AttachedMachine Attached);

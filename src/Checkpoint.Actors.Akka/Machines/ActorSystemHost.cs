@@ -12,8 +12,16 @@ using Checkpoint.Storage.Locks;
 namespace Checkpoint.Actors.Akka.Machines;
 
 /// <summary>The engine inside an actor system: events go through its Akka.Persistence, everything else through the store.</summary>
-internal sealed class ActorSystemHost(IActorRef engine, CheckpointStore store, CheckpointSettings settings, TimeProvider time) : IEngineHost
+/// <param name="engine">The engine's actor.</param>
+/// <param name="engineEnded">Ends when that actor has: it answers nobody any more.</param>
+/// <param name="store">The store that the journal must write.</param>
+/// <param name="settings">The actor system's.</param>
+/// <param name="fence">Waits for the journal.</param>
+/// <param name="time">The clock.</param>
+internal sealed class ActorSystemHost(
+    IActorRef engine, Task engineEnded, CheckpointStore store, CheckpointSettings settings, JournalFence fence, TimeProvider time) : IEngineHost
 {
+    private const string EngineEnded = "the engine's actor, /user/checkpoint, has ended; start the actor system again";
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
     public async Task<AppendOutcome> AppendAsync(IMachineLock held, JournalHead expected, MachineEvent @event, CancellationToken cancellationToken)
@@ -21,6 +29,9 @@ internal sealed class ActorSystemHost(IActorRef engine, CheckpointStore store, C
         cancellationToken.ThrowIfCancellationRequested();
         var append = new StreamAppend(held.Vm, expected, @event, settings);
         engine.Tell(append);
+        await Task.WhenAny(append.Ended.Task, engineEnded).ConfigureAwait(false);
+        // A writer ends before its parent: what has not ended by then was never begun.
+        append.Ended.TrySetResult(new AppendOutcome.Refused(EngineEnded));
         return await append.Ended.Task.ConfigureAwait(false);
     }
 
@@ -36,8 +47,16 @@ internal sealed class ActorSystemHost(IActorRef engine, CheckpointStore store, C
                 + "let its plugin write the same database, with the table mapping 'default'");
         }
 
-        var shell = new CoordinatorShell(held, store, history, attachment, settings, time);
+        var shell = new CoordinatorShell(held, store, history, attachment, settings, fence, time);
         engine.Tell(shell);
+        await Task.WhenAny(shell.Ready, engineEnded).ConfigureAwait(false);
+        if (!shell.IsReady)
+        {
+            // The first reason that was given counts.
+            shell.FailToStart(new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' cannot be attached: {EngineEnded}"));
+            await shell.CloseAsync().ConfigureAwait(false);
+        }
+
         await shell.Ready.ConfigureAwait(false);
         return shell;
     }

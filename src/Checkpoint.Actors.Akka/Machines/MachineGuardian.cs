@@ -1,3 +1,4 @@
+using System.Globalization;
 using Akka.Actor;
 using Akka.Event;
 using Checkpoint.Actors.Akka.Coordination;
@@ -47,6 +48,7 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         });
         Receive<NotProven>(lost => TryAgain(lost.Reason));
         Receive<Again>(_ => Prove());
+        Receive<JournalPassed>(passed => OnJournalPassed(passed.HasAnswered));
     }
 
     public ITimerScheduler Timers { get; set; } = null!;
@@ -57,7 +59,15 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         localOnlyDecider: failure =>
         {
             if (!Sender.Equals(_coordinator))
-                return Directive.Restart;
+            {
+                // What cannot be made once cannot be made again.
+                if (failure is not ActorInitializationException)
+                    return Directive.Restart;
+                _log.Error(failure, "The actor {0} of the machine {1} cannot be made.", Sender.Path.Name, _name);
+                FailToStart(failure);
+                return Directive.Stop;
+            }
+
             _thrown = failure;
             return Directive.Stop;
         });
@@ -74,7 +84,11 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
                 ParticipantKind.Device => Props.Create(() => new DeviceActor(participant, owned, DeviceOf(participant), _shell)),
                 _ => Props.Create(() => new MachineActor(owned)),
             };
-            var name = Uri.EscapeDataString(participant.Name.Replace(' ', '-'));
+            // Two devices' names may become one: "disk a" and "disk-a".
+            var name = participant.Kind == ParticipantKind.Device
+                ? string.Create(CultureInfo.InvariantCulture, $"{participant.Name}-{participant.Index}")
+                : participant.Name;
+            name = Uri.EscapeDataString(name.Replace(' ', '-'));
             _shell.Participants[participant.Index] = Context.ActorOf(props.WithDispatcher(CheckpointSettings.Dispatcher), name);
         }
 
@@ -89,7 +103,9 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
 
     private static async Task StopAsync(CoordinatorShell shell, TimeProvider time)
     {
-        await shell.Host.StopAsync(shell.Settings.StopPatience, time).ConfigureAwait(false);
+        // Before it is ready none of its threads has been started.
+        if (shell.IsReady)
+            await shell.Host.StopAsync(shell.Settings.StopPatience, time).ConfigureAwait(false);
         await shell.CloseAsync().ConfigureAwait(false);
     }
 
@@ -131,8 +147,12 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
                 return;
             }
 
-            _shell.FailToStart(Unusable(reason));
-            Context.Stop(Self);
+            FailToStart(reason);
+        }
+        else if (_shell.InFlight is not null)
+        {
+            _thrown = reason;
+            _shell.PassJournalAsync().PipeTo(Self, success: answered => new JournalPassed(answered));
         }
         else if (_shell.InDoubt is { } append && append != _doubted)
         {
@@ -151,11 +171,40 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         }
         else
         {
-            reason ??= new InvalidOperationException($"The coordinator of the machine '{_name}' was stopped while it was at work.");
-            _log.Error(reason, "The coordinator of the machine {0} has ended; its guest runs on without checkpoints.", _name);
-            _shell.Abandon(reason);
-            _shell.Attached?.OnCoordinatorLost(reason);
+            Abandon(reason);
         }
+    }
+
+    // The coordinator ended with an append in flight. Once the journal has answered, the stream says what became of it.
+    private void OnJournalPassed(bool hasAnswered)
+    {
+        if (!hasAnswered || _shell.InFlight is not { } append)
+        {
+            Abandon(_thrown);
+            return;
+        }
+
+        _shell.InFlight = null;
+        _shell.InDoubt = append.AppendId;
+        var lost = new AppendResult.Unknown("its coordinator was stopped meanwhile", append.Intended);
+        _shell.Handle(new CoordinatorInput.AppendEnded(append.AppendId, lost), CarryOutFenced);
+        OnCoordinatorEnded();
+    }
+
+    private void Abandon(Exception? reason)
+    {
+        reason ??= new InvalidOperationException($"The coordinator of the machine '{_name}' was stopped while it was at work.");
+        _log.Error(reason, "The coordinator of the machine {0} has ended; its guest runs on without checkpoints.", _name);
+        _shell.Abandon(reason);
+        _shell.Attached?.OnCoordinatorLost(reason);
+    }
+
+    private void FailToStart(Exception? reason)
+    {
+        if (_shell.IsReady)
+            return;
+        _shell.FailToStart(Unusable(reason));
+        Context.Stop(Self);
     }
 
     // What can be read back after a failed sync may lie in the host's memory only.
@@ -166,7 +215,7 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
 
     private void TryAgain(string reason)
     {
-        if (_time.GetElapsedTime(_doubtedSince) + _wait < _shell.Attachment.Options.RecoverDeadline)
+        if (_time.GetElapsedTime(_doubtedSince) + _wait < _shell.Options.RecoverDeadline)
         {
             Timers.StartSingleTimer(nameof(Again), Again.Instance, _wait);
             _wait = _wait * 2 < s_mostWait ? _wait * 2 : s_mostWait;
@@ -203,6 +252,8 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
     {
         public static Again Instance { get; } = new();
     }
+
+    private sealed record JournalPassed(bool HasAnswered);
 
     private sealed record NotProven(string Reason);
 }

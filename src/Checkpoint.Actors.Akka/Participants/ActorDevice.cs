@@ -14,10 +14,10 @@ namespace Checkpoint.Actors.Akka.Participants;
 public sealed class ActorDevice(string name, IActorRef actor, TimeSpan timeout) : IDeviceParticipant
 {
     /// <inheritdoc/>
-    public string Name { get; } = name;
+    public string Name { get; } = name ?? throw new ArgumentNullException(nameof(name));
 
     /// <summary>The device.</summary>
-    public IActorRef Actor { get; } = actor;
+    public IActorRef Actor { get; } = actor ?? throw new ArgumentNullException(nameof(actor));
 
     /// <inheritdoc/>
     public void Park() => Answer<DeviceParked>(new ParkDevice(Name));

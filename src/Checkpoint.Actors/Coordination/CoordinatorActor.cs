@@ -59,6 +59,11 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     /// <summary>Ends when the actor has handled its last message and nothing of the machine is being written or deleted any more.</summary>
     public Task Completion { get; private set; } = Task.CompletedTask;
 
+    public TimeSpan StopPatience { get; } = TimeSpan.FromSeconds(5);
+
+    // It waits for each of its writes itself.
+    public bool LeavesWriteBehind => false;
+
     public void Start(AttachedMachine attached)
     {
         _attached = attached;

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using Akka.Actor.Internal;
 using Akka.Configuration;
 using Akka.Persistence;
 using Akka.Persistence.Sql.Journal;
@@ -31,10 +32,24 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
         akka.persistence.journal.sql.circuit-breaker { max-failures = 1000 }
         """;
 
+    private static TaskCompletionSource s_delayed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     internal static JournalFault Next { get; set; }
 
     /// <summary>Whether it cannot be read either.</summary>
     internal static bool IsUnreadable { get; set; }
+
+    /// <summary>How long the next write waits before it begins.</summary>
+    internal static TimeSpan Delay { get; set; }
+
+    /// <summary>Ends when a write waits.</summary>
+    internal static Task Delayed => s_delayed.Task;
+
+    internal static void Reset()
+    {
+        (Next, IsUnreadable, Delay) = (JournalFault.None, false, TimeSpan.Zero);
+        s_delayed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
 
     public override Task<long> ReadHighestSequenceNrAsync(string persistenceId, long fromSequenceNr, CancellationToken cancellationToken) => IsUnreadable
         ? throw new IOException("the disk is gone")
@@ -42,6 +57,20 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
 
     protected override async Task<IImmutableList<Exception>> WriteMessagesAsync(IEnumerable<AtomicWrite> messages, CancellationToken cancellationToken)
     {
+        var delay = Delay;
+        Delay = TimeSpan.Zero;
+        if (delay > TimeSpan.Zero)
+        {
+            var cell = InternalCurrentActorCellKeeper.Current;
+            s_delayed.TrySetResult();
+            await Task.Delay(delay, CancellationToken.None);
+            // The journal below believes that it is still handling the message.
+            InternalCurrentActorCellKeeper.Current = cell;
+            var write = base.WriteMessagesAsync(messages, cancellationToken);
+            InternalCurrentActorCellKeeper.Current = null;
+            return await write;
+        }
+
         var fault = Next;
         Next = JournalFault.None;
         switch (fault)

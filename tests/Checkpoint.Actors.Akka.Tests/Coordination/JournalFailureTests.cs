@@ -13,8 +13,7 @@ public sealed class JournalFailureTests : ActorSystemTests
     public JournalFailureTests()
         : base(FaultyJournal.Settings)
     {
-        FaultyJournal.Next = JournalFault.None;
-        FaultyJournal.IsUnreadable = false;
+        FaultyJournal.Reset();
     }
 
     [Fact]

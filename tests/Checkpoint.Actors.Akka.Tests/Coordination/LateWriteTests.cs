@@ -1,0 +1,120 @@
+using System.Diagnostics;
+using Akka.Actor;
+using Checkpoint.Actors.Akka.Messages;
+using Checkpoint.Actors.Tests;
+using Checkpoint.Protocol.History;
+using Checkpoint.Storage;
+
+namespace Checkpoint.Actors.Akka.Tests.Coordination;
+
+/// <summary>A machine's lock is not given back before the journal has answered: the next owner sweeps what no event names yet.</summary>
+[Collection(GuestCollection.Name)]
+public sealed class LateWriteTests : ActorSystemTests
+{
+    private static readonly TimeSpan s_delay = TimeSpan.FromSeconds(2);
+
+    public LateWriteTests()
+        : base(FaultyJournal.Settings)
+    {
+        FaultyJournal.Reset();
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_commit_whose_coordinator_was_ended_before_the_journal_answered_is_a_commit(bool isKilled)
+    {
+        using var guest = Guest();
+        var (attached, round) = await WithWriteUnderWayAsync(guest);
+        ChildOf(attached.Machine, "coordinator").Tell(isKilled ? Kill.Instance : PoisonPill.Instance);
+        var outcome = await round;
+        Assert.True(outcome is CheckpointOutcome.Committed { Checkpoint.Number: 2 }, outcome.ToString());
+        Assert.Equal(3, (await CommittedAsync(attached.Machine)).Number);
+        await TellAsync(attached.Machine, new MachineCommand.StopMachine());
+        await AssertNextOwnerFindsAsync(3);
+    }
+
+    [Fact]
+    public async Task A_stop_that_meets_an_unanswered_write_gives_the_lock_back_after_the_answer()
+    {
+        using var guest = Guest();
+        var (attached, _) = await WithWriteUnderWayAsync(guest);
+        var begun = Stopwatch.GetTimestamp();
+        ChildOf(attached.Machine, "coordinator").Tell(PoisonPill.Instance);
+        await TellAsync(attached.Machine, new MachineCommand.StopMachine());
+        Assert.True(Stopwatch.GetElapsedTime(begun) > s_delay / 2, "the stop waits for the journal");
+        await AssertNextOwnerFindsAsync(2);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_machine_whose_actor_was_ended_gives_its_lock_back_after_the_journals_answer(bool isKilled)
+    {
+        using var guest = Guest();
+        var (attached, _) = await WithWriteUnderWayAsync(guest);
+        var begun = Stopwatch.GetTimestamp();
+        attached.Machine.Tell(isKilled ? Kill.Instance : PoisonPill.Instance);
+        await attached.Attached.DisposeAsync();
+        Assert.True(Stopwatch.GetElapsedTime(begun) > s_delay / 2, "the lock waits for the journal");
+        await AssertNextOwnerFindsAsync(2);
+    }
+
+    private async Task<(MachineAttached Attached, Task<CheckpointOutcome> Round)> WithWriteUnderWayAsync(Checkpoint.Kvm.Guests.GuestMachine guest)
+    {
+        var attached = await AttachAsync(guest);
+        await TellAsync(attached.Machine, new MachineCommand.StartMachine());
+        await CommittedAsync(attached.Machine);
+        FaultyJournal.Delay = s_delay;
+        var round = TakeAsync(attached.Machine);
+        await FaultyJournal.Delayed.WaitAsync(Patience);
+        return (attached, round);
+    }
+
+    private async Task AssertNextOwnerFindsAsync(long highest)
+    {
+        await using var next = CheckpointEngine.Open(Options);
+        using var other = Guest();
+        await using var attached = await next.AttachAsync("a", new MachineAttachment(other.Machine, other) { Devices = [new GuestDevice(other)] });
+        await Task.Delay(s_delay); // What was to land late has landed.
+        var report = await next.Store.VerifyAsync();
+        Assert.Equal("", string.Join("; ", report.Damages));
+        Assert.Equal(highest, report.Checkpoints);
+        using var restored = await next.RestoreAsync(Kvm, new CheckpointReference.Numbered("a", highest));
+        Assert.Equal(highest + 1, (await Bench.CommittedAsync(attached)).Number);
+    }
+}
+
+/// <summary>As above, where the journal takes longer than anybody waits.</summary>
+[Collection(GuestCollection.Name)]
+public sealed class UnansweredWriteTests : ActorSystemTests
+{
+    public UnansweredWriteTests()
+        : base(FaultyJournal.Settings + "\ncheckpoint.journal-patience = 300ms")
+    {
+        FaultyJournal.Reset();
+    }
+
+    [Fact]
+    public async Task A_lock_whose_last_write_stays_unanswered_is_kept()
+    {
+        using var guest = Guest();
+        var attached = await AttachAsync(guest);
+        await TellAsync(attached.Machine, new MachineCommand.StartMachine());
+        await CommittedAsync(attached.Machine);
+        FaultyJournal.Delay = TimeSpan.FromSeconds(3);
+        _ = TakeAsync(attached.Machine);
+        await FaultyJournal.Delayed.WaitAsync(Patience);
+        attached.Machine.Tell(PoisonPill.Instance);
+        await attached.Attached.DisposeAsync();
+        // A lock that nobody refers to any more would be given back here.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        var held = Assert.Throws<StoreException>(() => Extension.Engine.Store.Lock("a"));
+        Assert.Equal(StoreFailure.Held, held.Failure);
+        await Task.Delay(TimeSpan.FromSeconds(4));
+        var report = await Extension.Engine.Store.VerifyAsync();
+        Assert.Equal("", string.Join("; ", report.Damages));
+        Assert.Equal(2, report.Checkpoints);
+    }
+}
