@@ -22,6 +22,13 @@ internal sealed class ManualTime : TimeProvider
         return timer;
     }
 
+    /// <summary>Whether a timer becomes due in this time: who waits for it has set it.</summary>
+    public bool IsSomethingDueWithin(TimeSpan time)
+    {
+        lock (_gate)
+            return _timers.Exists(timer => timer.IsDueBy(_nowTicks + time.Ticks));
+    }
+
     /// <summary>Moves the clock and fires, on this thread, what has become due.</summary>
     public void Advance(TimeSpan by)
     {
@@ -51,6 +58,8 @@ internal sealed class ManualTime : TimeProvider
 
             return true;
         }
+
+        public bool IsDueBy(long ticks) => _dueTicks <= ticks;
 
         public bool TakeIfDue(long nowTicks)
         {
