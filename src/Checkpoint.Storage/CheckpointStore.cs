@@ -122,8 +122,12 @@ public sealed class CheckpointStore : IAsyncDisposable
     /// <summary>Opens a checkpoint's memory, with the segments that it builds on.</summary>
     /// <exception cref="IntegrityException">A segment is missing, or not what its event says.</exception>
     /// <exception cref="StoreException">The journal cannot be read.</exception>
-    public async Task<StoredMemory> OpenMemoryAsync(string vm, MachineEvent.CheckpointCommitted committed, CancellationToken cancellationToken = default) =>
-        StoredMemory.Open(Segments, await RecoverAsync(vm, cancellationToken).ConfigureAwait(false), committed);
+    public async Task<StoredMemory> OpenMemoryAsync(string vm, MachineEvent.CheckpointCommitted committed, CancellationToken cancellationToken = default)
+    {
+        // Only an increment builds on others: for a full checkpoint the stream need not be read again.
+        var history = committed.Mode == CheckpointMode.Full ? MachineHistory.Empty : await RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+        return StoredMemory.Open(Segments, vm, history, committed);
+    }
 
     /// <summary>
     /// Removes the segments, unfinished files and state documents of a machine that no live checkpoint names. Not to be called

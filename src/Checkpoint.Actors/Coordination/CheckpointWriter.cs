@@ -29,13 +29,14 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
         var document = _document.WrittenMemory;
         var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, machine.Memory.Mode, effect.Parent);
         var segment = store.Segments.Write(identity, machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)));
+        var pages = machine.Memory.Pages;
         _written = new Written(effect.Round, effect.Number, document, segment);
         return new StoredParts(
             new StoredPart(Digest.Of(document.Span), document.Length),
             segment,
             machine.Memory.Mode,
-            machine.Memory.Pages * MemoryRegion.PageBytes,
-            machine.Memory.Pages,
+            pages * MemoryRegion.PageBytes,
+            pages,
             machine.GuestClockNs,
             host.Batching);
     }

@@ -36,23 +36,13 @@ public sealed class MemoryCapture : IDisposable
         _dirty = knowsHostWrites ? new DirtyPages(machine.Vm, machine.Memory) : null;
         _left = new PageSet(regions);
         _taken = new PageSet(regions);
-        TotalBytes = regions.Sum(region => (long)region.SizeBytes);
     }
-
-    /// <summary>The size of the guest's memory in bytes.</summary>
-    public long TotalBytes { get; }
 
     /// <summary>Whether the last capture holds all memory or what changed since the last one that was committed.</summary>
     public CheckpointMode Mode { get; private set; }
 
-    /// <summary>How many rounds the last preparation took.</summary>
-    public int Rounds { get; private set; }
-
-    /// <summary>How many pages were left for the pause.</summary>
-    public long PagesInPause { get; private set; }
-
-    /// <summary>How many pages the last capture holds.</summary>
-    public long Pages { get; private set; }
+    /// <summary>How many pages the last capture holds; counted when it is asked for, after the pause. Valid until <see cref="Settle"/>.</summary>
+    public long Pages => _taken.Count;
 
     /// <summary>The last capture in ascending order of guest address. Valid until <see cref="Settle"/>.</summary>
     public IEnumerable<CopiedMemory> Copies => _buffer.Copies(_taken);
@@ -84,11 +74,9 @@ public sealed class MemoryCapture : IDisposable
     public void Capture()
     {
         _dirty?.MoveTo(_left);
-        PagesInPause = _left.Count;
         _taken.UnionWith(_left);
         _buffer.Copy(_left, CancellationToken.None);
         _left.Clear();
-        Pages = _taken.Count;
     }
 
     /// <summary>The checkpoint is over: its copies go.</summary>
@@ -117,7 +105,7 @@ public sealed class MemoryCapture : IDisposable
         dirty.MoveTo(_left);
         var count = _left.Count;
         _buffer.Reserve(count + FewPages, cancellationToken);
-        for (Rounds = 1; ; Rounds++)
+        for (var round = 1; ; round++)
         {
             // Before the copy, which may be cancelled half way: what has a place in the buffer is among the taken.
             _taken.UnionWith(_left);
@@ -128,7 +116,7 @@ public sealed class MemoryCapture : IDisposable
             count = _left.Count;
 
             // Less than a tenth fewer than the round before: the guest writes as fast as it is copied.
-            if (count <= FewPages || count > before - (before / 10) || Rounds == MaxRounds)
+            if (count <= FewPages || count > before - (before / 10) || round == MaxRounds)
                 break;
         }
 

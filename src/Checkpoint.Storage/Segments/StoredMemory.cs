@@ -19,12 +19,12 @@ public sealed class StoredMemory : IDisposable
 
     /// <summary>Opens the segments of a checkpoint.</summary>
     /// <param name="segments">Where they are.</param>
-    /// <param name="history">What the machine's stream says.</param>
+    /// <param name="vm">The machine.</param>
+    /// <param name="history">What the machine's stream says of the checkpoints that this one builds on.</param>
     /// <param name="committed">The checkpoint.</param>
     /// <exception cref="IntegrityException">One is missing, or not what its event says.</exception>
-    public static StoredMemory Open(SegmentStore segments, MachineHistory history, MachineEvent.CheckpointCommitted committed)
+    public static StoredMemory Open(SegmentStore segments, string vm, MachineHistory history, MachineEvent.CheckpointCommitted committed)
     {
-        var vm = history.Registration?.Vm ?? throw new ArgumentException("The stream has no beginning.", nameof(history));
         var opened = ImmutableArray.CreateBuilder<SegmentReader>();
         try
         {
