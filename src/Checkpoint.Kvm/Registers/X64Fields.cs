@@ -57,23 +57,6 @@ public static class X64Fields
         _ => null,
     };
 
-    /// <summary>The name of the register at one byte of an item; the item's own name where no field covers it.</summary>
-    public static string NameAt(ulong id, int offset)
-    {
-        if (s_byGroup.TryGetValue(id, out var fields))
-        {
-            foreach (var field in fields)
-            {
-                if (offset >= field.Offset && offset < field.Offset + field.Size)
-                    return field.Name;
-            }
-
-            return string.Create(CultureInfo.InvariantCulture, $"{NameOf(id)}+0x{offset:x}");
-        }
-
-        return NameOf(id);
-    }
-
     private static FrozenDictionary<ulong, RegisterField[]> Build()
     {
         var groups = new Dictionary<ulong, RegisterField[]>

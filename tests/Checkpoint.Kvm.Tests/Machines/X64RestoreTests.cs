@@ -169,7 +169,7 @@ public sealed class X64RestoreTests
             for (var at = 0; at < want.Length; at++)
             {
                 if (want[at] != have[at])
-                    different.Add(X64Fields.NameAt(expected[i].Id, at));
+                    different.Add(RegisterNames.NameAt(expected[i].Id, at));
             }
         }
 

@@ -67,7 +67,7 @@ public sealed class X64FieldsTests
     public void General_registers_are_where_the_struct_has_them()
     {
         foreach (var field in typeof(kvm_regs).GetFields(System.Reflection.BindingFlags.Instance | System.Reflection.BindingFlags.NonPublic | System.Reflection.BindingFlags.Public))
-            Assert.Equal(field.Name, X64Fields.NameAt(StateIds.X64Regs, (int)Marshal.OffsetOf<kvm_regs>(field.Name)));
+            Assert.Equal(field.Name, RegisterNames.NameAt(StateIds.X64Regs, (int)Marshal.OffsetOf<kvm_regs>(field.Name)));
     }
 
     [Fact]
@@ -113,7 +113,7 @@ public sealed class X64FieldsTests
     [InlineData(StateIds.X64MsrBase | 0xc000_0080, 3, "IA32_EFER")]
     [InlineData(0x6030_0000_0013_c102ul, 0, "TCR_EL1")]
     public void A_byte_has_the_name_of_its_register_or_of_its_place(ulong id, int offset, string name) =>
-        Assert.Equal(name, X64Fields.NameAt(id, offset));
+        Assert.Equal(name, RegisterNames.NameAt(id, offset));
 
     [Fact]
     public void An_item_without_fields_is_one_register_and_one_that_is_cut_short_loses_what_it_lacks()
@@ -126,6 +126,6 @@ public sealed class X64FieldsTests
         where T : unmanaged
     {
         var bytes = MemoryMarshal.AsBytes(MemoryMarshal.CreateReadOnlySpan(ref value, 1));
-        return X64Fields.NameAt(id, bytes.IndexOfAnyExcept((byte)0));
+        return RegisterNames.NameAt(id, bytes.IndexOfAnyExcept((byte)0));
     }
 }
