@@ -1,7 +1,6 @@
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage.Locks;
-using Microsoft.Win32.SafeHandles;
 
 namespace Checkpoint.Storage.Segments;
 
@@ -15,17 +14,24 @@ public sealed class SegmentStore
     private const string TemporarySuffix = ".tmp";
 
     private readonly SegmentOwner? _owner;
+    private readonly IStoreFiles _files;
 
     /// <summary>A folder that no store is asked about.</summary>
     /// <param name="folder">The folder; it is created with the first segment.</param>
-    public SegmentStore(string folder) => Folder = Path.GetFullPath(folder);
+    /// <param name="files">The calls on files; null for the system's.</param>
+    public SegmentStore(string folder, IStoreFiles? files = null)
+    {
+        Folder = Path.GetFullPath(folder);
+        _files = files ?? SystemFiles.Instance;
+    }
 
     /// <summary>The folder of one store.</summary>
     /// <param name="folder">The folder; it is created when the store is first written.</param>
     /// <param name="store">The store's id.</param>
     /// <param name="beside">Whether it is the folder that has the database's name.</param>
-    internal SegmentStore(string folder, string? store, bool beside)
-        : this(folder) => _owner = new SegmentOwner(Folder, store, beside);
+    /// <param name="files">The calls on files; null for the system's.</param>
+    internal SegmentStore(string folder, string? store, bool beside, IStoreFiles? files = null)
+        : this(folder, files) => _owner = new SegmentOwner(Folder, store, beside);
 
     /// <summary>The folder, with its full path.</summary>
     public string Folder { get; }
@@ -53,9 +59,9 @@ public sealed class SegmentStore
         try
         {
             _owner?.Own();
-            OwnerOnly.CreateFolder(FolderOf(identity.Vm));
+            _files.CreateFolder(FolderOf(identity.Vm));
             var stored = WriteTemporary(path + TemporarySuffix, identity, runs, progress, cancellationToken);
-            File.Move(path + TemporarySuffix, path, overwrite: false);
+            _files.Rename(path + TemporarySuffix, path);
             SyncFolder(path);
             return new SegmentPart(name, stored.Digest, stored.SizeBytes);
         }
@@ -82,7 +88,7 @@ public sealed class SegmentStore
 
         // The name comes out of the journal and becomes part of a path: it must be the one that this checkpoint has.
         return part.Name == NameOf(identity)
-            ? SegmentReader.Open(Path.Combine(FolderOf(vm), part.Name), identity, part)
+            ? SegmentReader.Open(_files, Path.Combine(FolderOf(vm), part.Name), identity, part)
             : throw new IntegrityException(vm, "journal", $"its segment is called '{part.Name}', not '{NameOf(identity)}'", checkpoint: committed.Number);
     }
 
@@ -107,8 +113,7 @@ public sealed class SegmentStore
         var path = Path.Combine(FolderOf(held.Vm), name);
         try
         {
-            if (File.Exists(path))
-                File.Delete(path);
+            _files.Delete(path);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -151,25 +156,25 @@ public sealed class SegmentStore
 
     internal string FolderOf(string vm) => Path.Combine(Folder, vm);
 
-    private static StoredPart WriteTemporary(
+    private StoredPart WriteTemporary(
         string path,
         SegmentIdentity identity,
         IEnumerable<PageRun> runs,
         IProgress<long>? progress,
         CancellationToken cancellationToken)
     {
-        SafeFileHandle? file = null;
+        IStoreFile? file = null;
         try
         {
-            file = OwnerOnly.CreateFile(path, mustBeNew: true);
+            file = _files.Create(path);
             var stored = new SegmentWriter(file, progress, cancellationToken).Write(identity, runs);
-            FileSync.File(file);
+            file.Sync();
             return stored;
         }
         catch when (file is not null)
         {
             // After a failed sync nothing that the file says can be believed, so it goes whatever the reason was.
-            File.Delete(path);
+            TryDelete(path);
             throw;
         }
         finally
@@ -178,16 +183,28 @@ public sealed class SegmentStore
         }
     }
 
-    private static void SyncFolder(string path)
+    private void SyncFolder(string path)
     {
         try
         {
-            FileSync.Folder(Path.GetDirectoryName(path)!);
+            _files.SyncFolder(Path.GetDirectoryName(path)!);
         }
         catch (IOException)
         {
-            File.Delete(path);
+            TryDelete(path);
             throw;
+        }
+    }
+
+    // What cannot be deleted now is named by no event, and swept; the reason why it was to go is what the caller must hear.
+    private void TryDelete(string path)
+    {
+        try
+        {
+            _files.Delete(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
         }
     }
 
@@ -195,11 +212,8 @@ public sealed class SegmentStore
     private IEnumerable<string> Files(string vm)
     {
         MachineNames.Check(vm);
-        return Directory.Exists(FolderOf(vm))
-            ? Directory.EnumerateFiles(FolderOf(vm))
-                .Select(path => Path.GetFileName(path))
-                .Where(name => name.EndsWith(Suffix, StringComparison.Ordinal) || name.EndsWith(Suffix + TemporarySuffix, StringComparison.Ordinal))
-                .Order(StringComparer.Ordinal)
-            : [];
+        return _files.List(FolderOf(vm))
+            .Where(name => name.EndsWith(Suffix, StringComparison.Ordinal) || name.EndsWith(Suffix + TemporarySuffix, StringComparison.Ordinal))
+            .Order(StringComparer.Ordinal);
     }
 }
