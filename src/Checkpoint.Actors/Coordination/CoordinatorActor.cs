@@ -46,7 +46,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         _time = time;
         _host = new MachineHost(attachment, this);
         _coordinator = new Coordinator(history, _host.Participants, attachment.Options);
-        _writer = new CheckpointWriter(held, store, _host);
+        _writer = new CheckpointWriter(held, store, _host, attachment.Options.Compress);
         _disk = new StoreThread(time);
         _deadlines = new DeadlineTimers(time, report => _mailbox.Post(report));
         _recoverDeadline = attachment.Options.RecoverDeadline;

@@ -10,6 +10,7 @@ namespace Checkpoint.Actors.Coordination;
 internal sealed class StoreThread(TimeProvider time)
 {
     private const int AheadOfGuests = -10;
+    private const int WithGuests = 0;
 
     private readonly Lock _gate = new();
     private readonly Queue<Action> _work = new();
@@ -41,6 +42,22 @@ internal sealed class StoreThread(TimeProvider time)
         lock (_gate)
             _later = (work, time.GetTimestamp(), after);
         _wake.Set();
+    }
+
+    /// <summary>
+    /// Does work that takes a processor for long, on this thread: guests do not have to wait for it longer than for each other.
+    /// </summary>
+    public static T BesideGuests<T>(Func<T> work)
+    {
+        ThreadNiceness.TrySet(WithGuests);
+        try
+        {
+            return work();
+        }
+        finally
+        {
+            ThreadNiceness.TrySet(AheadOfGuests);
+        }
     }
 
     /// <summary>Takes no more work; what waits is done.</summary>

@@ -24,6 +24,7 @@ internal sealed class RunCommand : Verb
     private readonly Option<int?> _checkpoints = TypedOptions.Number("--checkpoints", "Stop after this many checkpoints", 1, int.MaxValue);
     private readonly Option<int?> _keep = TypedOptions.Number("--keep", "Keep the newest N checkpoints and the pinned ones; otherwise all are kept", 1, int.MaxValue);
     private readonly Option<string> _mode = TypedOptions.Choice("--mode", "How much memory a checkpoint holds: all of it, or what has changed", "full", "incremental");
+    private readonly Option<bool> _compress = new("--compress") { Description = "Compress the memory as it is stored, after the guest runs again" };
     private readonly Option<CheckpointReference?> _from = TypedOptions.Reference("--from", "Begin with this checkpoint instead of a new machine: VM@latest, VM@12 or 8 digits of its id");
     private readonly PolicyOption _policy = new();
 
@@ -33,7 +34,7 @@ internal sealed class RunCommand : Verb
         Options.Add(_vm);
         _kernel.AddTo(this);
         _shape.AddTo(this);
-        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _from, _policy.Option])
+        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option])
             Options.Add(option);
         Validators.Add(result =>
         {
@@ -92,11 +93,12 @@ internal sealed class RunCommand : Verb
         var vm = parsed.GetValue(_vm) ?? restored!.Vm;
         var keep = parsed.GetValue(_keep);
         var mode = parsed.GetValue(_mode) == "incremental" ? CheckpointMode.Incremental : CheckpointMode.Full;
+        var compress = parsed.GetValue(_compress);
         var limits = new RunLimits(parsed.GetValue(_every) ?? s_defaultEvery, parsed.GetValue(_for), parsed.GetValue(_checkpoints));
         var attachment = new MachineAttachment(guest.Machine, guest)
         {
             Devices = [.. kernel.DevicesOf(guest)],
-            Options = new CoordinatorOptions { Keep = keep, Mode = mode },
+            Options = new CoordinatorOptions { Keep = keep, Mode = mode, Compress = compress },
             RestoredFrom = restored,
         };
         var stored = (await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false)).Live;
@@ -105,7 +107,7 @@ internal sealed class RunCommand : Verb
             invocation.Progress.Say(Anew(vm, stored.Count, keep));
         var report = new RunReport(invocation, vm, kernel);
         var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round);
-        var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, keep), cancellationToken).ConfigureAwait(false);
+        var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
         var verdict = guest.Verify();
         report.Stopped(run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);
