@@ -69,6 +69,12 @@ public sealed class CheckpointStore : IAsyncDisposable
             temporary);
     }
 
+    /// <summary>A store that is made of these parts.</summary>
+    /// <param name="journal">The journal; the store disposes of it.</param>
+    /// <param name="segments">The segments.</param>
+    /// <param name="lock">Takes the lock of a machine.</param>
+    internal static CheckpointStore Of(IJournal journal, SegmentStore segments, Func<string, IMachineLock> @lock) => new(journal, segments, @lock, null);
+
     /// <summary>Takes the lock of a machine: the right to write its stream and parts.</summary>
     /// <exception cref="StoreException">Somebody else holds it (the message says who where that is known), the store is open for reading only, or its segments folder is another store's.</exception>
     /// <exception cref="ArgumentException">The name is not valid.</exception>

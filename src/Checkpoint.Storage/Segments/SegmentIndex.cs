@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Checkpoint.Protocol.Events;
-using Microsoft.Win32.SafeHandles;
 
 namespace Checkpoint.Storage.Segments;
 
@@ -54,11 +53,11 @@ internal sealed class SegmentIndex
     }
 
     /// <summary>Fills the buffer from the file; false where the file ends before.</summary>
-    public static bool TryFill(SafeFileHandle file, Span<byte> buffer, long offset)
+    public static bool TryFill(ISegmentFile file, Span<byte> buffer, long offset)
     {
         while (!buffer.IsEmpty)
         {
-            var read = RandomAccess.Read(file, buffer, offset);
+            var read = file.Read(buffer, offset);
             if (read == 0)
                 return false;
             buffer = buffer[read..];
@@ -70,9 +69,9 @@ internal sealed class SegmentIndex
 
     /// <summary>Reads footer, index and header, and checks each against the event.</summary>
     /// <exception cref="InvalidDataException">The file is not the one that the event names; the message says in what.</exception>
-    public static SegmentIndex Load(SafeFileHandle file, SegmentIdentity identity, SegmentPart part)
+    public static SegmentIndex Load(ISegmentFile file, SegmentIdentity identity, SegmentPart part)
     {
-        var size = RandomAccess.GetLength(file);
+        var size = file.Length;
         if (size != part.SizeBytes)
             throw new InvalidDataException($"it has {size} bytes, not {part.SizeBytes}");
         if (size < SegmentFormat.DataOffset + SegmentFormat.IndexHeadBytes + SegmentFormat.FooterBytes)
@@ -89,13 +88,13 @@ internal sealed class SegmentIndex
         return Parse(bytes, indexOffset);
     }
 
-    private static void Fill(SafeFileHandle file, byte[] buffer, long offset)
+    private static void Fill(ISegmentFile file, byte[] buffer, long offset)
     {
         if (!TryFill(file, buffer, offset))
             throw new InvalidDataException("it became shorter while it was read");
     }
 
-    private static void CheckHeader(SafeFileHandle file, byte[] index, SegmentIdentity identity)
+    private static void CheckHeader(ISegmentFile file, byte[] index, SegmentIdentity identity)
     {
         var header = new byte[SegmentFormat.DataOffset];
         Fill(file, header, 0);

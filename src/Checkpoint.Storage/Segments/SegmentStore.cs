@@ -1,7 +1,6 @@
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage.Locks;
-using Microsoft.Win32.SafeHandles;
 
 namespace Checkpoint.Storage.Segments;
 
@@ -15,10 +14,21 @@ public sealed class SegmentStore
     private const string TemporarySuffix = ".tmp";
 
     private readonly SegmentOwner? _owner;
+    private readonly ISegmentFiles _files;
 
     /// <summary>A folder that no store is asked about.</summary>
     /// <param name="folder">The folder; it is created with the first segment.</param>
-    public SegmentStore(string folder) => Folder = Path.GetFullPath(folder);
+    public SegmentStore(string folder)
+        : this(folder, SystemFiles.Instance)
+    {
+    }
+
+    /// <summary>A folder of other files than the system's.</summary>
+    internal SegmentStore(string folder, ISegmentFiles files)
+    {
+        Folder = Path.GetFullPath(folder);
+        _files = files;
+    }
 
     /// <summary>The folder of one store.</summary>
     /// <param name="folder">The folder; it is created when the store is first written.</param>
@@ -53,9 +63,9 @@ public sealed class SegmentStore
         try
         {
             _owner?.Own();
-            OwnerOnly.CreateFolder(FolderOf(identity.Vm));
+            _files.CreateFolder(FolderOf(identity.Vm));
             var stored = WriteTemporary(path + TemporarySuffix, identity, runs, progress, cancellationToken);
-            File.Move(path + TemporarySuffix, path, overwrite: false);
+            _files.Rename(path + TemporarySuffix, path);
             SyncFolder(path);
             return new SegmentPart(name, stored.Digest, stored.SizeBytes);
         }
@@ -82,14 +92,13 @@ public sealed class SegmentStore
 
         // The name comes out of the journal and becomes part of a path: it must be the one that this checkpoint has.
         return part.Name == NameOf(identity)
-            ? SegmentReader.Open(Path.Combine(FolderOf(vm), part.Name), identity, part)
+            ? SegmentReader.Open(_files, Path.Combine(FolderOf(vm), part.Name), identity, part)
             : throw new IntegrityException(vm, "journal", $"its segment is called '{part.Name}', not '{NameOf(identity)}'", checkpoint: committed.Number);
     }
 
     /// <summary>The machines that have a folder, in ordinal order.</summary>
-    public IReadOnlyList<string> ListMachines() => Directory.Exists(Folder)
-        ? [.. Directory.EnumerateDirectories(Folder).Select(path => Path.GetFileName(path)).Where(name => MachineName.IsValid(name, out _)).Order(StringComparer.Ordinal)]
-        : [];
+    public IReadOnlyList<string> ListMachines() =>
+        [.. _files.FoldersIn(Folder).Where(name => MachineName.IsValid(name, out _)).Order(StringComparer.Ordinal)];
 
     /// <summary>The names of a machine's segments, unfinished ones left out, by number.</summary>
     public IReadOnlyList<string> List(string vm) => [.. Files(vm).Where(name => name.EndsWith(Suffix, StringComparison.Ordinal))];
@@ -107,8 +116,7 @@ public sealed class SegmentStore
         var path = Path.Combine(FolderOf(held.Vm), name);
         try
         {
-            if (File.Exists(path))
-                File.Delete(path);
+            _files.Delete(path);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
@@ -151,25 +159,25 @@ public sealed class SegmentStore
 
     internal string FolderOf(string vm) => Path.Combine(Folder, vm);
 
-    private static StoredPart WriteTemporary(
+    private StoredPart WriteTemporary(
         string path,
         SegmentIdentity identity,
         IEnumerable<PageRun> runs,
         IProgress<long>? progress,
         CancellationToken cancellationToken)
     {
-        SafeFileHandle? file = null;
+        ISegmentFile? file = null;
         try
         {
-            file = OwnerOnly.CreateFile(path, mustBeNew: true);
+            file = _files.CreateNew(path);
             var stored = new SegmentWriter(file, progress, cancellationToken).Write(identity, runs);
-            FileSync.File(file);
+            file.Sync();
             return stored;
         }
         catch when (file is not null)
         {
             // After a failed sync nothing that the file says can be believed, so it goes whatever the reason was.
-            File.Delete(path);
+            _files.Delete(path);
             throw;
         }
         finally
@@ -178,15 +186,15 @@ public sealed class SegmentStore
         }
     }
 
-    private static void SyncFolder(string path)
+    private void SyncFolder(string path)
     {
         try
         {
-            FileSync.Folder(Path.GetDirectoryName(path)!);
+            _files.SyncFolder(Path.GetDirectoryName(path)!);
         }
         catch (IOException)
         {
-            File.Delete(path);
+            _files.Delete(path);
             throw;
         }
     }
@@ -195,11 +203,8 @@ public sealed class SegmentStore
     private IEnumerable<string> Files(string vm)
     {
         MachineNames.Check(vm);
-        return Directory.Exists(FolderOf(vm))
-            ? Directory.EnumerateFiles(FolderOf(vm))
-                .Select(path => Path.GetFileName(path))
-                .Where(name => name.EndsWith(Suffix, StringComparison.Ordinal) || name.EndsWith(Suffix + TemporarySuffix, StringComparison.Ordinal))
-                .Order(StringComparer.Ordinal)
-            : [];
+        return _files.FilesIn(FolderOf(vm))
+            .Where(name => name.EndsWith(Suffix, StringComparison.Ordinal) || name.EndsWith(Suffix + TemporarySuffix, StringComparison.Ordinal))
+            .Order(StringComparer.Ordinal);
     }
 }

@@ -1,5 +1,4 @@
 using Checkpoint.Protocol.Events;
-using Microsoft.Win32.SafeHandles;
 
 namespace Checkpoint.Storage.Segments;
 
@@ -7,7 +6,7 @@ namespace Checkpoint.Storage.Segments;
 /// Writes one segment file from front to back. Pages go from the caller's memory to the kernel without a copy between; they
 /// are taken in pieces that fit a processor's cache, so that the checksum and the kernel read memory once.
 /// </summary>
-internal sealed class SegmentWriter(SafeFileHandle file, IProgress<long>? progress, CancellationToken cancellationToken)
+internal sealed class SegmentWriter(ISegmentFile file, IProgress<long>? progress, CancellationToken cancellationToken)
 {
     private const int PieceBytes = 1 << 20;
 
@@ -27,7 +26,7 @@ internal sealed class SegmentWriter(SafeFileHandle file, IProgress<long>? progre
     {
         var header = new byte[SegmentFormat.DataOffset];
         SegmentFormat.WriteHeader(header, identity);
-        RandomAccess.Write(file, header, 0);
+        file.Write(header, 0);
 
         var end = 0UL;
         foreach (var run in runs)
@@ -46,7 +45,7 @@ internal sealed class SegmentWriter(SafeFileHandle file, IProgress<long>? progre
         var digest = Digest.Of(index);
         var footer = new byte[SegmentFormat.FooterBytes];
         SegmentFormat.WriteFooter(footer, _written, index.Length, digest);
-        RandomAccess.Write(file, [index, footer], _written);
+        file.Write([index, footer], _written);
         return new StoredPart(digest, _written + index.Length + footer.Length);
     }
 
@@ -102,9 +101,9 @@ internal sealed class SegmentWriter(SafeFileHandle file, IProgress<long>? progre
     private void Flush()
     {
         if (_gathered.Count == 1)
-            RandomAccess.Write(file, _gathered[0].Span, _written);
+            file.Write(_gathered[0].Span, _written);
         else if (_gathered.Count > 1)
-            RandomAccess.Write(file, _gathered, _written);
+            file.Write(_gathered, _written);
         _written += _gatheredBytes;
         _gathered.Clear();
         _gatheredBytes = 0;
