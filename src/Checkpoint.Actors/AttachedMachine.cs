@@ -1,7 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
-using System.Security.Cryptography;
 using Checkpoint.Actors.Coordination;
+using Checkpoint.Actors.Hosting;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Storage.Locks;
@@ -20,14 +20,17 @@ public sealed class AttachedMachine : IAsyncDisposable
     private readonly ICoordinatorActor _coordinator;
     private readonly IMachineLock _held;
     private readonly TimeProvider _time;
-    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly IEngineThreads _threads;
+    private readonly TaskCompletionSource<string> _ended;
     private readonly Action<AttachedMachine> _onDisposed;
     private readonly object _gate = new();
     private CheckpointSchedule? _schedule;
-    private Task? _stopping;
+    private TaskCompletionSource? _stopping;
 
-    internal AttachedMachine(ICoordinatorActor coordinator, IMachineLock held, TimeProvider time, Action<AttachedMachine> onDisposed)
+    internal AttachedMachine(ICoordinatorActor coordinator, IMachineLock held, TimeProvider time, IEngineThreads threads, Action<AttachedMachine> onDisposed)
     {
+        _threads = threads;
+        _ended = new TaskCompletionSource<string>(threads.Completion);
         _coordinator = coordinator;
         _held = held;
         _time = time;
@@ -110,7 +113,14 @@ public sealed class AttachedMachine : IAsyncDisposable
     {
         // Whoever asks first stops it; all who ask wait for the same end.
         lock (_gate)
-            return _stopping ??= StopOnceAsync();
+        {
+            if (_stopping is not null)
+                return _stopping.Task;
+            _stopping = new TaskCompletionSource(_threads.Completion);
+        }
+
+        _ = EndAsync(_stopping);
+        return _stopping.Task;
     }
 
     /// <inheritdoc/>
@@ -130,9 +140,21 @@ public sealed class AttachedMachine : IAsyncDisposable
         }
     }
 
+    private async Task EndAsync(TaskCompletionSource stopped)
+    {
+        try
+        {
+            await StopOnceAsync().ConfigureAwait(false);
+            stopped.SetResult();
+        }
+        catch (Exception failure)
+        {
+            stopped.SetException(failure);
+        }
+    }
+
     private async Task StopOnceAsync()
     {
-        await Task.Yield(); // The caller holds the gate.
         try
         {
             if (_schedule is not null)
@@ -170,7 +192,7 @@ public sealed class AttachedMachine : IAsyncDisposable
     private async Task<CheckpointOutcome> CheckpointAsync(CheckpointTrigger trigger, string? label)
     {
         Span<byte> random = stackalloc byte[16];
-        RandomNumberGenerator.Fill(random);
+        _threads.FillRandom(random);
         var checkpoint = new CheckpointId(System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian(random));
         var begun = _time.GetTimestamp();
         var reply = await _coordinator.AskAsync(id => new CoordinatorInput.BeginCheckpoint(id, checkpoint, trigger, label)).ConfigureAwait(false);

@@ -31,7 +31,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         _host = host;
         _time = time;
         _finder = new CheckpointFinder(store);
-        _restorer = new MachineRestorer(store, _finder, time);
+        _restorer = new MachineRestorer(store, _finder, time, host.Threads);
     }
 
     /// <summary>The machines under the engine's care.</summary>
@@ -77,6 +77,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
                 await _host.CoordinateAsync(held, history, attachment, cancellationToken).ConfigureAwait(false),
                 held,
                 _time,
+                _host.Threads,
                 ended => _attached.TryRemove(new KeyValuePair<string, AttachedMachine>(ended.Vm, ended)));
             _attached[vm] = attached;
             return attached;
@@ -151,7 +152,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
     public async Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
     {
         var recorded = await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false);
-        return new DetachedMachine(attachment, recorded, _time);
+        return new DetachedMachine(attachment, recorded, _time, _host.Threads);
     }
 
     /// <inheritdoc/>

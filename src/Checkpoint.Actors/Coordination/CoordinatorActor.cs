@@ -21,6 +21,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private readonly IMachineLock _held;
     private readonly CheckpointStore _store;
     private readonly TimeProvider _time;
+    private readonly IEngineThreads _threads;
     private readonly Coordinator _coordinator;
     private readonly MachineHost _host;
     private readonly CheckpointWriter _writer;
@@ -39,19 +40,27 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         CheckpointStore store,
         MachineHistory history,
         MachineAttachment attachment,
-        TimeProvider time)
+        TimeProvider time,
+        IEngineThreads? threads = null)
     {
         _held = held;
+        _threads = threads ?? EngineThreads.Own;
         _store = store;
         _time = time;
-        _host = new MachineHost(attachment, this);
+        _host = new MachineHost(attachment, this, _threads);
         _coordinator = new Coordinator(history, _host.Participants, attachment.Options);
         _writer = new CheckpointWriter(held, store, _host);
-        _disk = new StoreThread(time);
+        _disk = new StoreThread(time, _threads);
         _deadlines = new DeadlineTimers(time, report => _mailbox.Post(report));
         _recoverDeadline = attachment.Options.RecoverDeadline;
         _lastSnapshot = history.Head.SequenceNumber;
     }
+
+    /// <summary>Where the decisions stand, for whoever drives this without threads.</summary>
+    internal RoundPhase Phase => _coordinator.Phase;
+
+    /// <summary>What the coordinator takes the stream to say; read by whoever drives this without threads.</summary>
+    internal MachineHistory History => _coordinator.History;
 
     /// <summary>The machine's actors.</summary>
     public MachineHost Host => _host;
@@ -84,7 +93,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     public Task<CoordinatorReply> AskAsync(Func<long, CoordinatorInput.Request> request)
     {
         var id = Interlocked.Increment(ref _lastRequest);
-        var caller = new TaskCompletionSource<CoordinatorReply>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var caller = new TaskCompletionSource<CoordinatorReply>(_threads.Completion);
         _callers[id] = caller;
         if (!_mailbox.Post(request(id)) && _callers.TryRemove(id, out _))
             caller.SetResult(new CoordinatorReply.Refused(new Refusal.Stopping()));
@@ -160,7 +169,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
                 _disk.Post(() => _writer.Discard(discard.Round));
                 break;
             case CoordinatorEffect.Recover recover:
-                _ = Task.Run(() => RecoverAsync(recover.AppendId));
+                _threads.Run(() => RecoverAsync(recover.AppendId));
                 break;
             case CoordinatorEffect.Reply reply:
                 if (_callers.TryRemove(reply.RequestId, out var caller))
@@ -224,7 +233,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         if (history.Head.SequenceNumber - _lastSnapshot < EventsPerSnapshot)
             return;
         _lastSnapshot = history.Head.SequenceNumber;
-        _ = Task.Run(async () =>
+        _threads.Run(async () =>
         {
             try
             {

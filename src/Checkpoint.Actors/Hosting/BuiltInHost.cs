@@ -8,13 +8,15 @@ using Checkpoint.Storage.Locks;
 namespace Checkpoint.Actors.Hosting;
 
 /// <summary>The engine on channels and threads of its own; the store's journal is written directly.</summary>
-internal sealed class BuiltInHost(CheckpointStore store, TimeProvider time) : IEngineHost
+internal sealed class BuiltInHost(CheckpointStore store, TimeProvider time, IEngineThreads? threads = null) : IEngineHost
 {
+    public IEngineThreads Threads { get; } = threads ?? EngineThreads.Own;
+
     public Task<AppendOutcome> AppendAsync(IMachineLock held, JournalHead expected, MachineEvent @event, CancellationToken cancellationToken) =>
         store.Journal.AppendAsync(new JournalAppend(held.Vm, expected, @event), cancellationToken);
 
     public Task<ICoordinatorActor> CoordinateAsync(IMachineLock held, MachineHistory history, MachineAttachment attachment, CancellationToken cancellationToken) =>
-        Task.FromResult<ICoordinatorActor>(new CoordinatorActor(held, store, history, attachment, time));
+        Task.FromResult<ICoordinatorActor>(new CoordinatorActor(held, store, history, attachment, time, Threads));
 
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
 }

@@ -9,6 +9,9 @@ namespace Checkpoint.Actors.Hosting;
 /// <summary>Who runs the coordinators and writes the streams: .NET's own channels and threads, or a user's actor system.</summary>
 internal interface IEngineHost : IAsyncDisposable
 {
+    /// <summary>What everything beside the coordinators runs on.</summary>
+    IEngineThreads Threads => EngineThreads.Own;
+
     /// <summary>Appends one event to a machine's stream before or without its coordinator.</summary>
     Task<AppendOutcome> AppendAsync(IMachineLock held, JournalHead expected, MachineEvent @event, CancellationToken cancellationToken);
 
