@@ -22,6 +22,9 @@ internal sealed class CheckpointSchedule : IAsyncDisposable
         _stop.Dispose();
     }
 
+    // A delay counts in whole milliseconds and drops the rest: it would end before the turn, which would then come once more.
+    private static TimeSpan WholeMilliseconds(TimeSpan time) => TimeSpan.FromMilliseconds(Math.Ceiling(time.TotalMilliseconds));
+
     private async Task RunAsync(Func<Task> checkpoint, CancellationToken stop)
     {
         var begun = _time.GetTimestamp();
@@ -31,7 +34,7 @@ internal sealed class CheckpointSchedule : IAsyncDisposable
             {
                 var passed = _time.GetElapsedTime(begun);
                 var next = _interval * (Math.Floor(passed / _interval) + 1);
-                await Task.Delay(next - passed, _time, stop).ConfigureAwait(false);
+                await Task.Delay(WholeMilliseconds(next - passed), _time, stop).ConfigureAwait(false);
                 await checkpoint().ConfigureAwait(false);
             }
         }
