@@ -88,7 +88,7 @@ public sealed class AttachedMachine : IAsyncDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(interval, TimeSpan.FromMilliseconds(1));
         if (_schedule is not null)
             throw new InvalidOperationException($"Machine '{Vm}' has a schedule already.");
-        _schedule = new CheckpointSchedule(interval, _time, TakeScheduledAsync);
+        _schedule = new CheckpointSchedule(interval, _time, _threads, TakeScheduledAsync);
     }
 
     /// <summary>Keeps a checkpoint whatever retention says.</summary>
