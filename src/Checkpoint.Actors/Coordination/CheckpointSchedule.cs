@@ -17,7 +17,7 @@ internal sealed class CheckpointSchedule : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync().ConfigureAwait(false);
+        _stop.Cancel(); // Nothing but the wait for the next turn hears it.
         await _loop.ConfigureAwait(false);
         _stop.Dispose();
     }

@@ -53,7 +53,7 @@ internal sealed class SegmentIndex
     }
 
     /// <summary>Fills the buffer from the file; false where the file ends before.</summary>
-    public static bool TryFill(IStoreFile file, Span<byte> buffer, long offset)
+    public static bool TryFill(ISegmentFile file, Span<byte> buffer, long offset)
     {
         while (!buffer.IsEmpty)
         {
@@ -69,7 +69,7 @@ internal sealed class SegmentIndex
 
     /// <summary>Reads footer, index and header, and checks each against the event.</summary>
     /// <exception cref="InvalidDataException">The file is not the one that the event names; the message says in what.</exception>
-    public static SegmentIndex Load(IStoreFile file, SegmentIdentity identity, SegmentPart part)
+    public static SegmentIndex Load(ISegmentFile file, SegmentIdentity identity, SegmentPart part)
     {
         var size = file.Length;
         if (size != part.SizeBytes)
@@ -88,13 +88,13 @@ internal sealed class SegmentIndex
         return Parse(bytes, indexOffset);
     }
 
-    private static void Fill(IStoreFile file, byte[] buffer, long offset)
+    private static void Fill(ISegmentFile file, byte[] buffer, long offset)
     {
         if (!TryFill(file, buffer, offset))
             throw new InvalidDataException("it became shorter while it was read");
     }
 
-    private static void CheckHeader(IStoreFile file, byte[] index, SegmentIdentity identity)
+    private static void CheckHeader(ISegmentFile file, byte[] index, SegmentIdentity identity)
     {
         var header = new byte[SegmentFormat.DataOffset];
         Fill(file, header, 0);

@@ -6,7 +6,7 @@ namespace Checkpoint.Storage.Segments;
 /// Writes one segment file from front to back. Pages go from the caller's memory to the kernel without a copy between; they
 /// are taken in pieces that fit a processor's cache, so that the checksum and the kernel read memory once.
 /// </summary>
-internal sealed class SegmentWriter(IStoreFile file, IProgress<long>? progress, CancellationToken cancellationToken)
+internal sealed class SegmentWriter(ISegmentFile file, IProgress<long>? progress, CancellationToken cancellationToken)
 {
     private const int PieceBytes = 1 << 20;
 
