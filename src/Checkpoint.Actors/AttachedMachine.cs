@@ -67,6 +67,15 @@ public sealed class AttachedMachine : IAsyncDisposable
     public event EventHandler<CheckpointOutcome>? RoundEnded;
 
     /// <summary>
+    /// Raised when something happens to the machine's store that its operator may want to know at once. Handlers run on threads
+    /// of the engine's that no guest waits for; what they throw is dropped.
+    /// </summary>
+    public event EventHandler<MachineNotice>? Noticed;
+
+    /// <summary>Where a round stands just now; null where the host cannot tell from outside.</summary>
+    public RoundPhase? Phase => _coordinator.Phase;
+
+    /// <summary>
     /// Drives one vCPU on the calling thread; returns when the vCPU has ended. For attachments with
     /// <see cref="MachineAttachment.EmbedderDrivesVcpus"/>; one thread for each vCPU, each called once.
     /// </summary>
@@ -158,22 +167,36 @@ public sealed class AttachedMachine : IAsyncDisposable
         try
         {
             if (_schedule is not null)
-                await _schedule.DisposeAsync().ConfigureAwait(false);
+                await WaitAsync(_schedule.DisposeAsync().AsTask()).ConfigureAwait(false);
         }
         finally
         {
             try
             {
-                await _coordinator.AskAsync(id => new CoordinatorInput.Stop(id)).ConfigureAwait(false);
+                await WaitAsync(_coordinator.AskAsync(id => new CoordinatorInput.Stop(id))).ConfigureAwait(false);
             }
             finally
             {
                 // Also where the coordinator was lost meanwhile: the lock is given back after all that it had under way.
                 await _coordinator.Host.StopAsync(_coordinator.StopPatience, _time).ConfigureAwait(false);
                 _coordinator.Dispose();
-                await _coordinator.Completion.ConfigureAwait(false);
+                await WaitAsync(_coordinator.Completion).ConfigureAwait(false);
             }
         }
+    }
+
+    // A store that hangs must not keep whoever stops the machine; the lock is not given back then.
+    private async Task WaitAsync(Task ending)
+    {
+        if (_coordinator.StopDeadline is { } deadline && !ending.IsCompleted)
+        {
+            using var over = new CancellationTokenSource();
+            if (await Task.WhenAny(ending, Task.Delay(deadline, _time, over.Token)).ConfigureAwait(false) != ending)
+                return;
+            over.Cancel();
+        }
+
+        await ending.ConfigureAwait(false);
     }
 
     private async Task TakeScheduledAsync()
@@ -207,13 +230,18 @@ public sealed class AttachedMachine : IAsyncDisposable
         return outcome;
     }
 
-    private void Announce(CheckpointOutcome outcome)
+    /// <summary>Tells whoever listens.</summary>
+    internal void Notice(MachineNotice notice) => Raise(Noticed, notice);
+
+    private void Announce(CheckpointOutcome outcome) => Raise(RoundEnded, outcome);
+
+    private void Raise<T>(EventHandler<T>? listeners, T what)
     {
-        foreach (var handler in RoundEnded?.GetInvocationList() ?? [])
+        foreach (var handler in listeners?.GetInvocationList() ?? [])
         {
             try
             {
-                ((EventHandler<CheckpointOutcome>)handler)(this, outcome);
+                ((EventHandler<T>)handler)(this, what);
             }
             catch (Exception)
             {

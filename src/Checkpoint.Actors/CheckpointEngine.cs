@@ -43,12 +43,13 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <summary>Opens a store.</summary>
     /// <param name="options">Which one.</param>
     /// <param name="time">The clock; the system's where none is given.</param>
+    /// <param name="defaults">The deadline of restores, and what machines go by that are attached without options of their own.</param>
     /// <exception cref="StoreException">The store cannot be used; the message says why and what to do.</exception>
-    public static CheckpointEngine Open(StoreOptions options, TimeProvider? time = null)
+    public static CheckpointEngine Open(StoreOptions options, TimeProvider? time = null, CoordinatorOptions? defaults = null)
     {
         var clock = time ?? TimeProvider.System;
         var store = CheckpointStore.Open(options, clock);
-        return new CheckpointEngine(store, clock, new BuiltInHost(store, clock));
+        return new CheckpointEngine(store, clock, new BuiltInHost(store, clock, defaults: defaults));
     }
 
     /// <summary>
@@ -142,7 +143,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
         ClockPolicy clock = ClockPolicy.Freeze,
         RegisterBatching? batching = null,
         CancellationToken cancellationToken = default) =>
-        _restorer.RestoreAsync(kvm, reference, policy, clock, batching, cancellationToken);
+        TimedRestore.RunAsync(
+            token => _restorer.RestoreAsync(kvm, reference, policy, clock, batching, token), _host.Defaults.RestoreDeadline, _time, _host.Threads, cancellationToken);
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another

@@ -1,6 +1,8 @@
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.History;
 using Checkpoint.Protocol.State;
+using Checkpoint.Storage.Faults;
 using Checkpoint.Storage.Journal;
 using Checkpoint.Storage.Journal.InMemory;
 using Checkpoint.Storage.Journal.Sqlite;
@@ -14,7 +16,11 @@ namespace Checkpoint.Storage;
 /// <param name="Uri"><c>sqlite:PATH</c> or <c>memory:</c>; null for <see cref="StoreUri.Default"/>.</param>
 /// <param name="SegmentsFolder">The folder of the memory segments; null for <c>PATH.d</c> beside an SQLite file.</param>
 /// <param name="ReadOnly">Whether to read only: then nothing is created.</param>
-public sealed record StoreOptions(string? Uri = null, string? SegmentsFolder = null, bool ReadOnly = false);
+public sealed record StoreOptions(string? Uri = null, string? SegmentsFolder = null, bool ReadOnly = false)
+{
+    /// <summary>What is to go wrong in this store (docs/FAULTS.md); null: the store is used as it is.</summary>
+    public FaultPlan? Faults { get; init; }
+}
 
 /// <summary>What a sweep removed of one machine.</summary>
 /// <param name="Segments">The names of segment files, unfinished ones among them.</param>
@@ -45,27 +51,32 @@ public sealed class CheckpointStore : IAsyncDisposable
     /// <exception cref="StoreException">There is no such store, or it cannot be used.</exception>
     public static CheckpointStore Open(StoreOptions options, TimeProvider time)
     {
+        ISegmentFiles files = options.Faults is { } faults ? new FaultyFiles(SystemFiles.Instance, faults) : SystemFiles.Instance;
         if (StoreUri.Parse(options.Uri).SqlitePath is { } path)
         {
             var journal = SqliteJournal.Open(path, options.ReadOnly, time);
             var beside = path + ".d";
             var folder = Path.GetFullPath(options.SegmentsFolder ?? beside);
-            var segments = new SegmentStore(folder, journal.StoreId, Path.TrimEndingDirectorySeparator(folder) == beside);
+            var segments = new SegmentStore(folder, journal.StoreId, Path.TrimEndingDirectorySeparator(folder) == beside, files);
             return new CheckpointStore(
-                journal,
+                Decorate(journal, options.Faults),
                 segments,
                 vm => options.ReadOnly
                     ? throw new StoreException(StoreFailure.Unusable, $"the store {path} is open for reading only; open it for writing to lock '{vm}'")
-                    : Lock(path + ".lock", vm, segments),
+                    : Lock(path + ".lock", vm, segments, options.Faults),
                 null);
         }
 
         var database = new InMemoryDatabase();
         var temporary = options.SegmentsFolder is null ? Directory.CreateTempSubdirectory("checkpoint-").FullName : null;
         return new CheckpointStore(
-            new InMemoryJournal(database),
-            new SegmentStore(options.SegmentsFolder ?? temporary!),
-            vm => InMemoryMachineLock.Acquire(database, vm),
+            Decorate(new InMemoryJournal(database), options.Faults),
+            new SegmentStore(options.SegmentsFolder ?? temporary!, files),
+            vm =>
+            {
+                LockFault.Throw(options.Faults, vm);
+                return InMemoryMachineLock.Acquire(database, vm);
+            },
             temporary);
     }
 
@@ -191,8 +202,11 @@ public sealed class CheckpointStore : IAsyncDisposable
             Directory.Delete(_temporaryFolder, recursive: true);
     }
 
-    private static FileMachineLock Lock(string folder, string vm, SegmentStore segments)
+    private static IJournal Decorate(IJournal journal, FaultPlan? faults) => faults is null ? journal : new FaultyJournal(journal, faults);
+
+    private static FileMachineLock Lock(string folder, string vm, SegmentStore segments, FaultPlan? faults)
     {
+        LockFault.Throw(faults, vm);
         var held = FileMachineLock.Acquire(folder, vm);
         try
         {

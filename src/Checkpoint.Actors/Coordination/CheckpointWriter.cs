@@ -21,14 +21,16 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
     private Written? _written;
 
     /// <summary>Encodes the state document and writes the memory's segment, synced.</summary>
-    public StoredParts Store(CoordinatorEffect.StoreParts effect)
+    /// <param name="effect">Which round.</param>
+    /// <param name="cancellationToken">Ends the writing; what was written is removed.</param>
+    public StoredParts Store(CoordinatorEffect.StoreParts effect, CancellationToken cancellationToken = default)
     {
         var machine = host.Machine;
         _document.ResetWrittenCount();
         StateDocumentCodec.Encode(host.ToStateDocument(), _document);
         var document = _document.WrittenMemory;
         var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, machine.Memory.Mode, effect.Parent);
-        var segment = store.Segments.Write(identity, machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)));
+        var segment = store.Segments.Write(identity, machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)), null, cancellationToken);
         var pages = machine.Memory.Pages;
         _written = new Written(effect.Round, effect.Number, document, segment);
         return new StoredParts(

@@ -48,6 +48,21 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
 
     public void Tell(CoordinatorEffect.ParticipantEffect message)
     {
+        try
+        {
+            Ask(message);
+        }
+        catch (KvmException failure)
+        {
+            // The request stands, but nobody knows when the vCPU looks at it: its kick did not go out.
+            _listener.Hear(new CoordinatorInput.ParticipantFailed(message.Round, _participant.Index, Failure.Of("could not be kicked", failure)));
+        }
+
+        _thread.Wake();
+    }
+
+    private void Ask(CoordinatorEffect.ParticipantEffect message)
+    {
         var round = message.Round.Value;
         switch (message)
         {
@@ -67,8 +82,6 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
             default:
                 throw new ArgumentException($"A vCPU does not take {message.GetType().Name}.", nameof(message));
         }
-
-        _thread.Wake();
     }
 
     /// <summary>Lets the vCPU run for the first time: at once, or when the round under way lets the others run.</summary>
@@ -114,7 +127,15 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
 
     public void Stop()
     {
-        _runner.RequestStop();
+        try
+        {
+            _runner.RequestStop();
+        }
+        catch (KvmException)
+        {
+            // Its kick did not go out: it stops at its next exit, or is left behind.
+        }
+
         _thread.Wake();
     }
 

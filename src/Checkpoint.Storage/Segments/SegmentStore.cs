@@ -34,8 +34,9 @@ public sealed class SegmentStore
     /// <param name="folder">The folder; it is created when the store is first written.</param>
     /// <param name="store">The store's id.</param>
     /// <param name="beside">Whether it is the folder that has the database's name.</param>
-    internal SegmentStore(string folder, string? store, bool beside)
-        : this(folder) => _owner = new SegmentOwner(Folder, store, beside);
+    /// <param name="files">The calls on files.</param>
+    internal SegmentStore(string folder, string? store, bool beside, ISegmentFiles files)
+        : this(folder, files) => _owner = new SegmentOwner(Folder, store, beside);
 
     /// <summary>The folder, with its full path.</summary>
     public string Folder { get; }
@@ -177,7 +178,7 @@ public sealed class SegmentStore
         catch when (file is not null)
         {
             // After a failed sync nothing that the file says can be believed, so it goes whatever the reason was.
-            _files.Delete(path);
+            TryDelete(path);
             throw;
         }
         finally
@@ -194,8 +195,20 @@ public sealed class SegmentStore
         }
         catch (IOException)
         {
-            _files.Delete(path);
+            TryDelete(path);
             throw;
+        }
+    }
+
+    // What cannot be deleted now is named by no event, and swept; the caller must hear why it was to go.
+    private void TryDelete(string path)
+    {
+        try
+        {
+            _files.Delete(path);
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
         }
     }
 

@@ -1,0 +1,190 @@
+using System.Collections.Immutable;
+
+namespace Checkpoint.Protocol.Faults;
+
+/// <summary>
+/// What is to go wrong, and what did. It decorates nothing itself: <c>FaultyKvm</c> puts it before a kernel, <c>StoreOptions.Faults</c>
+/// before a store. It has no clock and no thread: the same seed and the same calls of each participant give the same faults,
+/// in whichever order the participants' threads run. Calls may come from any thread.
+/// </summary>
+/// <example>
+/// <code>
+/// var faults = new FaultPlan(seed: 7);
+/// faults.On("KVM_SET_MANY_REGS", vcpu: 2, call: 3).Fail(Errno.EINVAL, afterRegisters: 41);
+/// using var kvm = new FaultyKvm(SystemHandle.Open(), faults);
+/// </code>
+/// </example>
+/// <param name="seed">Where probabilities and what actions leave open are drawn from.</param>
+/// <param name="waits">How delays and hangs pass; null: they block by the system's clock.</param>
+public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
+{
+    private readonly Lock _gate = new();
+    private readonly IFaultWaits _waits = waits ?? new FaultWaits(TimeProvider.System);
+    private readonly Dictionary<(string Kind, string Call, string Participant, string? Phase), long> _counts = [];
+    private ImmutableArray<FaultRule> _rules = [];
+    private readonly List<CancellationTokenSource> _waiting = [];
+    private int _made;
+
+    /// <summary>Where random decisions are drawn from.</summary>
+    public ulong Seed => seed;
+
+    /// <summary>Says where a round stands, for the counts and for rules about a phase; null: nobody says. It must not wait.</summary>
+    public Func<string?>? PhaseSource { get; set; }
+
+    /// <summary>Raised for each fault before it takes effect, on the thread that made the call. It must not wait.</summary>
+    public event Action<FaultHit>? Injected;
+
+    /// <summary>The rules, in the order in which they were made; the first that is due counts.</summary>
+    public IReadOnlyList<FaultRule> Rules => _rules;
+
+    /// <summary>How often what went wrong, in ordinal order.</summary>
+    public IReadOnlyList<FaultCount> Counts
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return [.. _counts
+                    .Select(each => new FaultCount(each.Key.Kind, each.Key.Call, each.Key.Participant, each.Key.Phase, each.Value))
+                    .OrderBy(each => each.Kind, StringComparer.Ordinal).ThenBy(each => each.Call, StringComparer.Ordinal)
+                    .ThenBy(each => each.Participant, StringComparer.Ordinal).ThenBy(each => each.Phase, StringComparer.Ordinal)];
+            }
+        }
+    }
+
+    /// <summary>How many faults were injected.</summary>
+    public long Hits
+    {
+        get
+        {
+            lock (_gate)
+                return _counts.Values.Sum();
+        }
+    }
+
+    /// <summary>Begins a rule.</summary>
+    /// <param name="request">The name of a call, one of <see cref="FaultCalls.Names"/>, or the beginning of names with <c>*</c> behind it.</param>
+    /// <param name="vcpu">On this vCPU alone.</param>
+    /// <param name="call">At this one of these calls, from 1, counted from now; null: at each.</param>
+    /// <exception cref="ArgumentException">No call is called so; the message names the nearest.</exception>
+    public FaultTrigger On(string request, int? vcpu = null, long? call = null)
+    {
+        if (call is { } number)
+            ArgumentOutOfRangeException.ThrowIfLessThan(number, 1);
+        if (FaultCalls.Matching(request).Count == 0)
+            throw new ArgumentException($"there is no call '{request}'; the nearest are {string.Join(", ", NearestNames.Of(request, FaultCalls.Names))}", nameof(request));
+        return new FaultTrigger(this, new FaultWhen(request, vcpu, call, call is null ? null : 1));
+    }
+
+    /// <summary>Adds a rule.</summary>
+    /// <exception cref="ArgumentException">This cannot go wrong at such a call.</exception>
+    public FaultRule Add(FaultWhen when, FaultAction action)
+    {
+        if (when.Probability is not (>= 0 and <= 1))
+            throw new ArgumentException($"a probability lies between 0 and 1, not at {when.Probability}", nameof(when));
+        var calls = FaultCalls.Matching(when.Call).Where(call => (FaultCalls.AbilitiesOf(call) & action.Needs) == action.Needs).ToList();
+        if (calls.Count == 0)
+            throw new ArgumentException($"'{action.Kind}' cannot happen at {when.Call}", nameof(action));
+        lock (_gate)
+        {
+            var rule = new FaultRule(_made++, when, action, calls);
+            _rules = _rules.Add(rule);
+            return rule;
+        }
+    }
+
+    /// <summary>Nothing goes wrong any more, and whoever waits goes on. Counts stay.</summary>
+    public void Disarm()
+    {
+        lock (_gate)
+        {
+            _rules = [];
+            // Under the lock, so that nobody disposes of them meanwhile.
+            foreach (var wait in _waiting)
+                wait.Cancel();
+        }
+    }
+
+    /// <summary>For decorators: what goes wrong at a call that is about to be made.</summary>
+    /// <returns>Null: nothing. Of several rules about the call all count it, and the first that is due is injected.</returns>
+    public FaultHit? Next(in FaultSite site)
+    {
+        if (_rules.IsEmpty)
+            return null;
+        var phase = PhaseSource?.Invoke();
+        FaultHit? hit = null;
+        lock (_gate)
+        {
+            foreach (var rule in _rules)
+            {
+                if (!rule.Counts(site, phase, out var number, out var ofParticipant) || hit is not null || !rule.IsDue(number))
+                    continue;
+                var draw = Draw(rule.Index, site, ofParticipant);
+                if (rule.When.Probability < 1 && (draw >> 11) * (1.0 / (1UL << 53)) >= rule.When.Probability)
+                    continue;
+                hit = new FaultHit(rule, site, number, phase, Mix(draw));
+            }
+
+            if (hit is null)
+                return null;
+            hit.Rule.Hit();
+            var key = (hit.Action.Kind, site.Call, site.Participant, phase);
+            _counts[key] = _counts.GetValueOrDefault(key) + 1;
+        }
+
+        Injected?.Invoke(hit);
+        return hit;
+    }
+
+    /// <summary>For decorators: lets a hit's delay or hang pass; does nothing for other hits.</summary>
+    /// <param name="hit">The hit.</param>
+    /// <param name="end">Ends it early.</param>
+    public void Wait(FaultHit hit, CancellationToken end = default)
+    {
+        var duration = hit.Action switch
+        {
+            FaultAction.Delay delay => delay.Duration,
+            FaultAction.Hang => Timeout.InfiniteTimeSpan,
+            _ => TimeSpan.Zero,
+        };
+        if (duration == TimeSpan.Zero)
+            return;
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(end);
+        lock (_gate)
+        {
+            // A rule that is gone has been disarmed between the hit and this wait.
+            if (!_rules.Contains(hit.Rule))
+                return;
+            _waiting.Add(over);
+        }
+
+        try
+        {
+            _waits.Wait(hit, duration, over.Token);
+        }
+        finally
+        {
+            lock (_gate)
+                _waiting.Remove(over);
+        }
+    }
+
+    // By the participant's own count: what another thread does meanwhile changes nothing.
+    private ulong Draw(int rule, in FaultSite site, long number)
+    {
+        var hash = Mix(seed + ((ulong)rule * 0x9e37_79b9_7f4a_7c15));
+        foreach (var letter in site.Call)
+            hash = (hash ^ letter) * 0x0000_0100_0000_01b3;
+        foreach (var letter in site.Participant)
+            hash = (hash ^ letter) * 0x0000_0100_0000_01b3;
+        return Mix(hash + ((ulong)number * 0x9e37_79b9_7f4a_7c15));
+    }
+
+    private static ulong Mix(ulong value)
+    {
+        // The finalizer of SplitMix64 (Steele, Lea, Flood 2014): neighbouring seeds give unrelated numbers.
+        value = (value ^ (value >> 30)) * 0xbf58_476d_1ce4_e5b9;
+        value = (value ^ (value >> 27)) * 0x94d0_49bb_1331_11eb;
+        return value ^ (value >> 31);
+    }
+}

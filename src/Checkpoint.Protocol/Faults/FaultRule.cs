@@ -1,0 +1,58 @@
+namespace Checkpoint.Protocol.Faults;
+
+/// <summary>When a rule's fault is injected.</summary>
+/// <param name="Call">The name of a call, or the beginning of names with <c>*</c> behind it.</param>
+/// <param name="Vcpu">On this vCPU alone; null: whoever makes the call.</param>
+/// <param name="First">From which of these calls on, from 1, counted from the making of the rule; null: each may be hit.</param>
+/// <param name="Times">How many calls from the first on; null: all of them.</param>
+/// <param name="Probability">How likely each of these calls is hit, drawn from the seed.</param>
+/// <param name="Phase">Only while <see cref="FaultPlan.PhaseSource"/> says this; null: whenever.</param>
+public sealed record FaultWhen(string Call, int? Vcpu = null, long? First = null, long? Times = null, double Probability = 1, string? Phase = null);
+
+/// <summary>One thing that goes wrong, and when.</summary>
+public sealed class FaultRule
+{
+    private readonly HashSet<string> _calls;
+    private readonly Dictionary<string, long> _seenBy = new(StringComparer.Ordinal);
+    private long _seen;
+    private long _hits;
+
+    internal FaultRule(int index, FaultWhen when, FaultAction action, IEnumerable<string> calls)
+    {
+        Index = index;
+        When = when;
+        Action = action;
+        _calls = calls.ToHashSet(StringComparer.Ordinal);
+    }
+
+    /// <summary>Its place among the plan's rules.</summary>
+    public int Index { get; }
+
+    /// <summary>When.</summary>
+    public FaultWhen When { get; }
+
+    /// <summary>What goes wrong.</summary>
+    public FaultAction Action { get; }
+
+    /// <summary>How often it was injected.</summary>
+    public long Hits => Interlocked.Read(ref _hits);
+
+    /// <summary>Whether the rule is about this call. Every such call is counted, hit or not.</summary>
+    internal bool Counts(in FaultSite site, string? phase, out long number, out long numberOfParticipant)
+    {
+        number = numberOfParticipant = 0;
+        if (!_calls.Contains(site.Call) || (When.Vcpu is { } vcpu && site.Vcpu != vcpu) || (When.Phase is { } wanted && phase != wanted))
+            return false;
+        number = ++_seen;
+        numberOfParticipant = _seenBy[site.Participant] = _seenBy.GetValueOrDefault(site.Participant) + 1;
+        return true;
+    }
+
+    internal bool IsDue(long number)
+    {
+        var first = When.First ?? 1;
+        return number >= first && (When.Times is not { } times || number < first + times);
+    }
+
+    internal void Hit() => Interlocked.Increment(ref _hits);
+}
