@@ -31,7 +31,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         _host = host;
         _time = time;
         _finder = new CheckpointFinder(store);
-        _restorer = new MachineRestorer(store, _finder, time);
+        _restorer = new MachineRestorer(store, _finder, time, host.Threads);
     }
 
     /// <summary>The machines under the engine's care.</summary>
@@ -43,12 +43,13 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <summary>Opens a store.</summary>
     /// <param name="options">Which one.</param>
     /// <param name="time">The clock; the system's where none is given.</param>
+    /// <param name="defaults">The deadline of restores, and what machines go by that are attached without options of their own.</param>
     /// <exception cref="StoreException">The store cannot be used; the message says why and what to do.</exception>
-    public static CheckpointEngine Open(StoreOptions options, TimeProvider? time = null)
+    public static CheckpointEngine Open(StoreOptions options, TimeProvider? time = null, CoordinatorOptions? defaults = null)
     {
         var clock = time ?? TimeProvider.System;
         var store = CheckpointStore.Open(options, clock);
-        return new CheckpointEngine(store, clock, new BuiltInHost(store, clock));
+        return new CheckpointEngine(store, clock, new BuiltInHost(store, clock, defaults: defaults));
     }
 
     /// <summary>
@@ -76,6 +77,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
                 await _host.CoordinateAsync(held, history, attachment, cancellationToken).ConfigureAwait(false),
                 held,
                 _time,
+                _host.Threads,
                 ended => _attached.TryRemove(new KeyValuePair<string, AttachedMachine>(ended.Vm, ended)));
             _attached[vm] = attached;
             return attached;
@@ -143,7 +145,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
         ClockPolicy clock = ClockPolicy.Freeze,
         RegisterBatching? batching = null,
         CancellationToken cancellationToken = default) =>
-        _restorer.RestoreAsync(kvm, reference, policy, clock, batching, cancellationToken);
+        TimedRestore.RunAsync(
+            token => _restorer.RestoreAsync(kvm, reference, policy, clock, batching, token), _host.Defaults.RestoreDeadline, _time, _host.Threads, cancellationToken);
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another
@@ -153,7 +156,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
     public async Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
     {
         var recorded = await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false);
-        return new DetachedMachine(attachment, recorded, _time);
+        return new DetachedMachine(attachment, recorded, _time, _host.Threads);
     }
 
     /// <inheritdoc/>

@@ -10,7 +10,7 @@ namespace Checkpoint.Actors;
 /// </summary>
 public sealed class RestoredMachine : IDisposable
 {
-    internal RestoredMachine(Machine machine, string vm, MachineEvent.CheckpointCommitted checkpoint, StateDocument document, string policy, IReadOnlyList<string> leniences)
+    internal RestoredMachine(Machine machine, string vm, MachineEvent.CheckpointCommitted checkpoint, StateDocument document, string policy, IReadOnlyList<string> leniences, Guid generationId)
     {
         Machine = machine;
         Vm = vm;
@@ -18,6 +18,7 @@ public sealed class RestoredMachine : IDisposable
         Document = document;
         Policy = policy;
         Leniences = leniences;
+        GenerationId = generationId;
     }
 
     /// <summary>The machine; disposing of this object disposes of it.</summary>
@@ -41,7 +42,7 @@ public sealed class RestoredMachine : IDisposable
     /// <summary>
     /// Drawn anew for each restore (VMGENID): two machines from one checkpoint that shared it would share their random numbers.
     /// </summary>
-    public Guid GenerationId { get; } = Guid.NewGuid();
+    public Guid GenerationId { get; }
 
     /// <summary>What a device had given at the checkpoint.</summary>
     /// <param name="name">The name under which it was registered.</param>

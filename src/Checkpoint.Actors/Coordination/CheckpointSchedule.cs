@@ -1,3 +1,5 @@
+using Checkpoint.Actors.Hosting;
+
 namespace Checkpoint.Actors.Coordination;
 
 /// <summary>Asks for a checkpoint at fixed intervals; turns that fall into a round under way are skipped, not made up for.</summary>
@@ -5,39 +7,65 @@ internal sealed class CheckpointSchedule : IAsyncDisposable
 {
     private readonly TimeSpan _interval;
     private readonly TimeProvider _time;
-    private readonly CancellationTokenSource _stop = new();
+    private readonly IEngineThreads _threads;
+    private readonly Lock _gate = new();
     private readonly Task _loop;
+    private TaskCompletionSource? _turn;
+    private bool _isStopped;
 
-    public CheckpointSchedule(TimeSpan interval, TimeProvider time, Func<Task> checkpoint)
+    public CheckpointSchedule(TimeSpan interval, TimeProvider time, IEngineThreads threads, Func<Task> checkpoint)
     {
         _interval = interval;
         _time = time;
-        _loop = RunAsync(checkpoint, _stop.Token);
+        _threads = threads;
+        _loop = RunAsync(checkpoint);
     }
 
+    /// <summary>Ends between two rounds: a round under way is waited for.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync().ConfigureAwait(false);
+        TaskCompletionSource? turn;
+        lock (_gate)
+        {
+            _isStopped = true;
+            turn = _turn;
+        }
+
+        turn?.TrySetResult();
         await _loop.ConfigureAwait(false);
-        _stop.Dispose();
     }
 
-    private async Task RunAsync(Func<Task> checkpoint, CancellationToken stop)
+    private async Task RunAsync(Func<Task> checkpoint)
     {
         var begun = _time.GetTimestamp();
-        try
+        while (true)
         {
-            while (true)
+            var passed = _time.GetElapsedTime(begun);
+            var next = _interval * (Math.Floor(passed / _interval) + 1);
+            await WaitAsync(next - passed).ConfigureAwait(false);
+            lock (_gate)
             {
-                var passed = _time.GetElapsedTime(begun);
-                var next = _interval * (Math.Floor(passed / _interval) + 1);
-                await Task.Delay(next - passed, _time, stop).ConfigureAwait(false);
-                await checkpoint().ConfigureAwait(false);
+                if (_isStopped)
+                    return;
             }
+
+            await checkpoint().ConfigureAwait(false);
         }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+    }
+
+    private async Task WaitAsync(TimeSpan time)
+    {
+        var turn = new TaskCompletionSource(_threads.Completion);
+        lock (_gate)
         {
-            // Stopped between two rounds: a round under way is waited for.
+            if (_isStopped)
+                return;
+            _turn = turn;
         }
+
+        // A timer counts in whole milliseconds and drops the rest: the turn would begin before its time, and then once more.
+        var whole = TimeSpan.FromMilliseconds(Math.Ceiling(time.TotalMilliseconds));
+        using var timer = _time.CreateTimer(static turn => ((TaskCompletionSource)turn!).TrySetResult(), turn, whole, Timeout.InfiniteTimeSpan);
+        await turn.Task.ConfigureAwait(false);
     }
 }

@@ -12,6 +12,12 @@ internal interface ICoordinatorActor : IDisposable
     /// <summary>Ends when the actor has handled its last message.</summary>
     Task Completion { get; }
 
+    /// <summary>Where a round stands; null where the host cannot tell from outside.</summary>
+    RoundPhase? Phase => null;
+
+    /// <summary>How long a stop waits for the round under way, and then for the store; null: until they end.</summary>
+    TimeSpan? StopDeadline => null;
+
     /// <summary>How long a stop waits for vCPUs and devices.</summary>
     TimeSpan StopPatience { get; }
 

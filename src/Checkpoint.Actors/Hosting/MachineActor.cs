@@ -14,8 +14,9 @@ internal sealed class MachineActor : ThreadedActor
     private readonly ReadOnlyMemory<byte>[] _captured;
     private volatile Preparation? _preparation;
 
-    public MachineActor(Participant participant, MachineAttachment attachment, IReadOnlyList<IDeviceState> devices, IParticipantListener listener)
-        : base(participant, listener)
+    public MachineActor(
+        Participant participant, MachineAttachment attachment, IReadOnlyList<IDeviceState> devices, IParticipantListener listener, IEngineThreads? threads = null)
+        : base(participant, listener, threads)
     {
         _machine = attachment.Machine;
         _devices = devices;

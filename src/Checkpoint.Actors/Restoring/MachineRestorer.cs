@@ -1,3 +1,4 @@
+using Checkpoint.Actors.Hosting;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
@@ -9,7 +10,7 @@ using Checkpoint.Storage.Segments;
 namespace Checkpoint.Actors.Restoring;
 
 /// <summary>Builds fresh machines from checkpoints; what is not exactly the checkpoint's is thrown away.</summary>
-internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder finder, TimeProvider time)
+internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder finder, TimeProvider time, IEngineThreads threads)
 {
     public Task<RestoredMachine> RestoreAsync(
         IKvm kvm,
@@ -38,13 +39,20 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
             var report = machine.Restore(document, clock, checkpoint.At, time.GetUtcNow(), policy);
             if (report.Refusals.Count > 0)
                 throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", report.Refusals);
-            return new RestoredMachine(machine, vm, checkpoint, document, policy.Name, report.Leniences);
+            return new RestoredMachine(machine, vm, checkpoint, document, policy.Name, report.Leniences, DrawGeneration());
         }
         catch
         {
             machine.Dispose();
             throw;
         }
+    }
+
+    private Guid DrawGeneration()
+    {
+        Span<byte> random = stackalloc byte[16];
+        threads.FillRandom(random);
+        return new Guid(random);
     }
 
     // What the kernel does not even build is named as what it builds and does not take.
