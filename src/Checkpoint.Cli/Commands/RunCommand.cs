@@ -27,6 +27,7 @@ internal sealed class RunCommand : Verb
     private readonly Option<bool> _compress = new("--compress") { Description = "Compress the memory as it is stored, after the guest runs again" };
     private readonly Option<CheckpointReference?> _from = TypedOptions.Reference("--from", "Begin with this checkpoint instead of a new machine: VM@latest, VM@12 or 8 digits of its id");
     private readonly PolicyOption _policy = new();
+    private readonly FaultsOption _faults = new();
 
     public RunCommand(GlobalOptions global, Surroundings around)
         : base("run", "Runs a machine under periodic checkpoints, a new one or one brought back with --from.", "checkpoint run --vm a --every 100ms --for 10s --keep 20", global, around)
@@ -34,7 +35,7 @@ internal sealed class RunCommand : Verb
         Options.Add(_vm);
         _kernel.AddTo(this);
         _shape.AddTo(this);
-        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option])
+        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option, _faults.Option])
             Options.Add(option);
         Validators.Add(result =>
         {
@@ -59,11 +60,13 @@ internal sealed class RunCommand : Verb
     {
         var parsed = invocation.Parsed;
         var options = _shape.OptionsOf(parsed, _kernel.ArchitectureOf(parsed), invocation.Around);
-        using var kernel = _kernel.OpenNew(invocation, options.Seed);
+        var faults = _faults.Read(parsed);
+        var log = faults is null ? null : new FaultLog(faults);
+        using var kernel = _kernel.OpenNew(invocation, options.Seed, faults);
         _shape.RequireSuited(parsed, kernel);
-        await using var engine = invocation.OpenToWrite();
+        await using var engine = invocation.OpenToWrite(faults);
         using var guest = _shape.Create(kernel, parsed, options);
-        return await RunAsync(invocation, engine, kernel, guest, null, cancellationToken).ConfigureAwait(false);
+        return await RunAsync(invocation, engine, kernel, guest, null, log, cancellationToken).ConfigureAwait(false);
     }
 
     private async Task<int> GoOnAsync(Invocation invocation, CheckpointReference from, CancellationToken cancellationToken)
@@ -72,11 +75,13 @@ internal sealed class RunCommand : Verb
         if (_shape.IsGiven(parsed))
             throw CommandException.Usage("--vcpus, --memory, --guest and --seed are for new machines: with --from they are the checkpoint's");
         var policy = _policy.Read(parsed);
-        using var kernel = _kernel.OpenFor(invocation, await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false));
-        await using var engine = invocation.OpenToWrite();
+        var faults = _faults.Read(parsed);
+        var log = faults is null ? null : new FaultLog(faults);
+        using var kernel = _kernel.OpenFor(invocation, await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false), faults);
+        await using var engine = invocation.OpenToWrite(faults);
         using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, policy, ClockPolicy.Freeze, cancellationToken).ConfigureAwait(false);
         _policy.Report(invocation, restored.Restored.Policy, restored.Restored.Leniences);
-        return await RunAsync(invocation, engine, kernel, restored.Guest, restored.Restored, cancellationToken).ConfigureAwait(false);
+        return await RunAsync(invocation, engine, kernel, restored.Guest, restored.Restored, log, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>A store that is not there must not come into being because somebody looked for a checkpoint in it.</summary>
@@ -87,7 +92,7 @@ internal sealed class RunCommand : Verb
     }
 
     private async Task<int> RunAsync(
-        Invocation invocation, CheckpointEngine engine, Kernel kernel, GuestMachine guest, RestoredMachine? restored, CancellationToken cancellationToken)
+        Invocation invocation, CheckpointEngine engine, Kernel kernel, GuestMachine guest, RestoredMachine? restored, FaultLog? log, CancellationToken cancellationToken)
     {
         var parsed = invocation.Parsed;
         var vm = parsed.GetValue(_vm) ?? restored!.Vm;
@@ -106,7 +111,12 @@ internal sealed class RunCommand : Verb
         if (restored is null && stored.Count > 0)
             invocation.Progress.Say(Anew(vm, stored.Count, keep));
         var report = new RunReport(invocation, vm, kernel);
-        var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round);
+        machine.Noticed += (_, notice) => report.Notice(notice);
+        if (kernel.Faults is { } faults)
+            faults.PhaseSource = () => machine.Phase?.ToString();
+        log?.TellTo(report.Fault);
+        // The rehearsal ends with the run: what hangs goes on, and the machine stops as ever.
+        var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round) { Ending = () => kernel.Faults?.Disarm() };
         var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
         var verdict = guest.Verify();
         report.Stopped(run, end, verdict);
