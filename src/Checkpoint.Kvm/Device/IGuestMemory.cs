@@ -25,6 +25,12 @@ public interface IGuestMemory : IDisposable
     MemoryFilling? Filling => null;
 
     /// <summary>
+    /// Whether a restore does well to fill this memory lazily where nobody says how. Simulated memory has no pages to touch: asking at
+    /// each access costs more than it saves.
+    /// </summary>
+    bool PrefersLazyFill => false;
+
+    /// <summary>
     /// Has the content of fresh memory come in when it is touched, by the guest or through this object. For a machine whose memory
     /// nobody has touched yet; <see cref="MemoryFilling.FillInBackground"/> brings in what nobody touches.
     /// </summary>

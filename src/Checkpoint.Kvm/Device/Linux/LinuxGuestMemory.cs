@@ -38,6 +38,9 @@ public sealed class LinuxGuestMemory : IGuestMemory
     /// <inheritdoc/>
     public MemoryFilling? Filling => _filling;
 
+    /// <inheritdoc/>
+    public bool PrefersLazyFill => true;
+
     internal ImmutableArray<Slot> Slots { get; }
 
     /// <param name="regions">The slots.</param>
