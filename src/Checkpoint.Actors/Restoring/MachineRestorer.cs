@@ -61,7 +61,9 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
             return false;
         try
         {
-            if (memory.TryFillLazily(new StoredPages(stored), out obstacle))
+            if (!stored.CanReadLazily)
+                obstacle = "what is stored is compressed";
+            else if (memory.TryFillLazily(new StoredPages(stored), out obstacle))
                 return true;
             return fill == MemoryFill.Auto ? false : throw new LazyFillRefusedException(obstacle);
         }

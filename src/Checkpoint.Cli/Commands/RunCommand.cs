@@ -27,6 +27,7 @@ internal sealed class RunCommand : Verb
     private readonly Option<bool> _compress = new("--compress") { Description = "Compress the memory as it is stored, after the guest runs again" };
     private readonly Option<CheckpointReference?> _from = TypedOptions.Reference("--from", "Begin with this checkpoint instead of a new machine: VM@latest, VM@12 or 8 digits of its id");
     private readonly PolicyOption _policy = new();
+    private readonly FillOption _fill = new();
 
     public RunCommand(GlobalOptions global, Surroundings around)
         : base("run", "Runs a machine under periodic checkpoints, a new one or one brought back with --from.", "checkpoint run --vm a --every 100ms --for 10s --keep 20", global, around)
@@ -34,7 +35,7 @@ internal sealed class RunCommand : Verb
         Options.Add(_vm);
         _kernel.AddTo(this);
         _shape.AddTo(this);
-        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option])
+        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option, _fill.Option])
             Options.Add(option);
         Validators.Add(result =>
         {
@@ -44,6 +45,8 @@ internal sealed class RunCommand : Verb
                 result.AddError("--for and --checkpoints exclude each other: say when to stop in one way");
             if (result.GetResult(_policy.Option) is not null && result.GetResult(_from) is null)
                 result.AddError("--policy is for checkpoints that are brought back: it needs --from");
+            if (result.GetResult(_fill.Option) is { Implicit: false } && result.GetResult(_from) is null)
+                result.AddError("--fill is for checkpoints that are brought back: it needs --from");
         });
     }
 
@@ -74,7 +77,9 @@ internal sealed class RunCommand : Verb
         var policy = _policy.Read(parsed);
         using var kernel = _kernel.OpenFor(invocation, await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false));
         await using var engine = invocation.OpenToWrite();
-        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, policy, ClockPolicy.Freeze, cancellationToken).ConfigureAwait(false);
+        var options = new RestoreOptions { Policy = policy, Fill = _fill.Read(parsed), Progress = FillOption.Show(invocation) };
+        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, options, cancellationToken).ConfigureAwait(false);
+        invocation.Progress.Clear();
         _policy.Report(invocation, restored.Restored.Policy, restored.Restored.Leniences);
         return await RunAsync(invocation, engine, kernel, restored.Guest, restored.Restored, cancellationToken).ConfigureAwait(false);
     }
@@ -108,6 +113,13 @@ internal sealed class RunCommand : Verb
         var report = new RunReport(invocation, vm, kernel);
         var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round);
         var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
+        // A guest whose memory does not come has not gone wrong: its checkpoint is damaged.
+        if (restored?.Filling?.Failure is { } lost)
+        {
+            await report.CompleteAsync().ConfigureAwait(false);
+            throw lost;
+        }
+
         var verdict = guest.Verify();
         report.Stopped(run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);
