@@ -129,7 +129,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         CheckpointReference reference,
         ClockPolicy clock = ClockPolicy.Freeze,
         CancellationToken cancellationToken = default) =>
-        RestoreAsync(kvm, reference, RegisterPolicy.Strict, clock, cancellationToken: cancellationToken);
+        RestoreAsync(kvm, reference, new RestoreOptions { Clock = clock }, cancellationToken);
 
     /// <summary>As above, where a policy says which registers may differ; those that did are <see cref="RestoredMachine.Leniences"/>.</summary>
     /// <param name="kvm">Where to build it.</param>
@@ -145,8 +145,18 @@ public sealed class CheckpointEngine : IAsyncDisposable
         ClockPolicy clock = ClockPolicy.Freeze,
         RegisterBatching? batching = null,
         CancellationToken cancellationToken = default) =>
+        RestoreAsync(kvm, reference, new RestoreOptions { Policy = policy, Clock = clock, Batching = batching }, cancellationToken);
+
+    /// <summary>As above, with everything that can be chosen.</summary>
+    /// <param name="kvm">Where to build it.</param>
+    /// <param name="reference">The checkpoint.</param>
+    /// <param name="options">How.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <exception cref="LazyFillRefusedException">Memory was to come in lazily, and cannot here.</exception>
+    public Task<RestoredMachine> RestoreAsync(
+        IKvm kvm, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken = default) =>
         TimedRestore.RunAsync(
-            token => _restorer.RestoreAsync(kvm, reference, policy, clock, batching, token), _host.Defaults.RestoreDeadline, _time, _host.Threads, cancellationToken);
+            token => _restorer.RestoreAsync(kvm, reference, options, token), _host.Defaults.RestoreDeadline, _time, _host.Threads, cancellationToken);
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another

@@ -1,11 +1,12 @@
 using Checkpoint.Kvm.Machines;
+using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Actors;
 
 /// <summary>
-/// A machine that holds exactly what a checkpoint says: registers set and read back, memory filled, nothing run yet. The
+/// A machine that holds exactly what a checkpoint says: registers set and read back, memory filled or coming in, nothing run yet. The
 /// embedder restores its devices from <see cref="DeviceStateOf"/> and attaches or runs the machine.
 /// </summary>
 public sealed class RestoredMachine : IDisposable
@@ -38,6 +39,18 @@ public sealed class RestoredMachine : IDisposable
 
     /// <summary>The names of the registers that did differ and that the policy let differ.</summary>
     public IReadOnlyList<string> Leniences { get; }
+
+    /// <summary>Whether memory was filled eagerly or comes in lazily.</summary>
+    public MemoryFill Fill { get; internal init; } = MemoryFill.Eager;
+
+    /// <summary>Why memory that was to come in lazily where that is possible was filled eagerly; null where nothing stood in the way.</summary>
+    public string? FillObstacle { get; internal init; }
+
+    /// <summary>
+    /// The memory's coming in; null where it was filled eagerly. Where it fails, what is stored being damaged or not readable, the vCPUs end and
+    /// <see cref="MemoryFilling.Failure"/> says why.
+    /// </summary>
+    public MemoryFilling? Filling => Machine.Memory.Filling;
 
     /// <summary>
     /// Drawn anew for each restore (VMGENID): two machines from one checkpoint that shared it would share their random numbers.

@@ -18,6 +18,8 @@ internal static class Failures
     {
         CommandException known => (known.ExitCode, known.Message),
         OperationCanceledException => (ExitCode.Interrupted, "interrupted"),
+        GuestMemoryException { InnerException: { } lost } => Describe(lost),
+        LazyFillRefusedException => (ExitCode.Failed, OneLine(exception.Message)),
         IntegrityException or InvalidHistoryException => (ExitCode.Damaged, OneLine(exception.Message)),
         StoreException { Failure: StoreFailure.NotFound } => (ExitCode.NotFound, exception.Message),
         StoreException { Failure: StoreFailure.BadUri } => (ExitCode.Usage, exception.Message),

@@ -28,6 +28,7 @@ internal sealed class RunCommand : Verb
     private readonly Option<CheckpointReference?> _from = TypedOptions.Reference("--from", "Begin with this checkpoint instead of a new machine: VM@latest, VM@12 or 8 digits of its id");
     private readonly PolicyOption _policy = new();
     private readonly FaultsOption _faults = new();
+    private readonly FillOption _fill = new();
 
     public RunCommand(GlobalOptions global, Surroundings around)
         : base("run", "Runs a machine under periodic checkpoints, a new one or one brought back with --from.", "checkpoint run --vm a --every 100ms --for 10s --keep 20", global, around)
@@ -35,7 +36,7 @@ internal sealed class RunCommand : Verb
         Options.Add(_vm);
         _kernel.AddTo(this);
         _shape.AddTo(this);
-        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option, _faults.Option])
+        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option, _faults.Option, _fill.Option])
             Options.Add(option);
         Validators.Add(result =>
         {
@@ -45,6 +46,8 @@ internal sealed class RunCommand : Verb
                 result.AddError("--for and --checkpoints exclude each other: say when to stop in one way");
             if (result.GetResult(_policy.Option) is not null && result.GetResult(_from) is null)
                 result.AddError("--policy is for checkpoints that are brought back: it needs --from");
+            if (result.GetResult(_fill.Option) is { Implicit: false } && result.GetResult(_from) is null)
+                result.AddError("--fill is for checkpoints that are brought back: it needs --from");
         });
     }
 
@@ -79,7 +82,9 @@ internal sealed class RunCommand : Verb
         var log = faults is null ? null : new FaultLog(faults);
         using var kernel = _kernel.OpenFor(invocation, await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false), faults);
         await using var engine = invocation.OpenToWrite(faults);
-        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, policy, ClockPolicy.Freeze, cancellationToken).ConfigureAwait(false);
+        var options = new RestoreOptions { Policy = policy, Fill = _fill.Read(parsed), Progress = FillOption.Show(invocation) };
+        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, options, cancellationToken).ConfigureAwait(false);
+        invocation.Progress.Clear();
         _policy.Report(invocation, restored.Restored.Policy, restored.Restored.Leniences);
         return await RunAsync(invocation, engine, kernel, restored.Guest, restored.Restored, log, cancellationToken).ConfigureAwait(false);
     }
@@ -118,6 +123,13 @@ internal sealed class RunCommand : Verb
         // The rehearsal ends with the run: what hangs goes on, and the machine stops as ever.
         var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round) { Ending = () => kernel.Faults?.Disarm() };
         var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
+        // A guest whose memory does not come has not gone wrong: its checkpoint is damaged.
+        if (restored?.Filling?.Failure is { } lost)
+        {
+            await report.CompleteAsync().ConfigureAwait(false);
+            throw lost;
+        }
+
         var verdict = guest.Verify();
         report.Stopped(run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);

@@ -27,7 +27,7 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
         {
             var line = new StartedLine(
                 vm, kernel.Kind, Words.Of(kernel.Architecture), kind, options.Vcpus, (long)options.MemoryBytes, options.Seed, limits.Every.TotalMilliseconds, checkpoints.Keep, Words.Of(checkpoints.Mode), checkpoints.Compress, from,
-                restored?.Policy, restored?.Leniences, Environment.ProcessId);
+                restored?.Policy, restored?.Leniences, restored is null ? null : FillOption.WordOf(restored), Environment.ProcessId);
             _lines.Add(JsonLine.Of(line, LineContext.Default.StartedLine));
             return;
         }

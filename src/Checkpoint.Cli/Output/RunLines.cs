@@ -6,7 +6,7 @@ namespace Checkpoint.Cli.Output;
 /// <summary>The guest runs, from here on under checkpoints.</summary>
 internal sealed record StartedLine(
     string Vm, string Machine, string Arch, string Guest, int Vcpus, long MemoryBytes, ulong Seed, double EveryMs, int? Keep, string Mode, bool Compress, string? From,
-    string? Policy, IReadOnlyList<string>? Leniences, int Pid)
+    string? Policy, IReadOnlyList<string>? Leniences, string? Fill, int Pid)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "started";
