@@ -11,7 +11,6 @@ namespace Checkpoint.Actors.Coordination;
 internal sealed class StoreThread : IActivity
 {
     private const int AheadOfGuests = -10;
-    private const int WithGuests = 0;
 
     private readonly Lock _gate = new();
     private readonly Queue<Action> _work = new();
@@ -64,7 +63,7 @@ internal sealed class StoreThread : IActivity
     /// </summary>
     public static T BesideGuests<T>(Func<T> work)
     {
-        ThreadNiceness.TrySet(WithGuests);
+        ThreadNiceness.TrySet(ThreadNiceness.OfProcess);
         try
         {
             return work();
@@ -85,7 +84,7 @@ internal sealed class StoreThread : IActivity
 
     void IActivity.Run()
     {
-        ThreadNiceness.TrySet(AheadOfGuests);
+        ThreadNiceness.TryGoAhead(AheadOfGuests);
         while (Step(out var pause))
         {
             if (pause is not { } atMost)

@@ -82,6 +82,13 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "setpriority")]
     internal static partial int setpriority(int which, uint who, int priority);
 
+    [LibraryImport("libc", EntryPoint = "getpriority")]
+    internal static partial int getpriority(int which, uint who);
+
+    // struct sched_param is one int.
+    [LibraryImport("libc", EntryPoint = "sched_setscheduler")]
+    internal static partial int sched_setscheduler(int pid, int policy, in int param);
+
     // Returns the error number itself; errno stays as it was.
     [LibraryImport("libc", EntryPoint = "pthread_sigmask")]
     internal static partial int pthread_sigmask(int how, SignalSet* set, SignalSet* old);
