@@ -17,6 +17,7 @@ internal sealed record Arguments
           --for D            end after so many seconds even if that is before (such as 30s)
           --seed N           where everything random comes from (printed when none is given)
           --machine M        KVM of this host, simulated, or both: one in five simulated (default both where there is KVM, otherwise sim)
+          --fill F           how restored memory comes in: lazy, eager, or both in turn (default both; compressed memory always eagerly)
           --per-machine N    checkpoints of each machine (default 100)
           --only N           this machine alone, by the number that a failure prints
           --parallel N       machines at once (default 3)
@@ -35,6 +36,8 @@ internal sealed record Arguments
     public int Seed { get; private init; } = RandomNumberGenerator.GetInt32(1_000_000);
 
     public string? Machine { get; private init; }
+
+    public string Fill { get; private init; } = "both";
 
     public int PerMachine { get; private init; } = 100;
 
@@ -61,6 +64,7 @@ internal sealed record Arguments
                 "--for" => arguments with { For = Seconds(Value()) },
                 "--seed" => arguments with { Seed = Number(0) },
                 "--machine" => arguments with { Machine = Value() is var machine and ("kvm" or "sim" or "both") ? machine : throw new FormatException($"'{args[i]}' is no machine: kvm, sim or both") },
+                "--fill" => arguments with { Fill = Value() is var fill and ("lazy" or "eager" or "both") ? fill : throw new FormatException($"'{args[i]}' is no way to fill memory: lazy, eager or both") },
                 "--per-machine" => arguments with { PerMachine = Number(1) },
                 "--only" => arguments with { Only = Number(0) },
                 "--parallel" => arguments with { Parallel = Number(1) },

@@ -62,12 +62,12 @@ internal sealed class Life : IAsyncDisposable
         var done = 0;
         while (done < checkpoints && !ending.IsCancellationRequested)
         {
-            using var restored = done == 0 ? null : await _engine.RestoreAsync(_kvm, Reference(await PickAsync().ConfigureAwait(false)), cancellationToken: CancellationToken.None).ConfigureAwait(false);
+            using var restored = done == 0 ? null : await _check.BuildAsync(Reference(await PickAsync().ConfigureAwait(false)), NextFill()).ConfigureAwait(false);
             using var created = restored is null ? GuestMachine.Create(_kvm, GuestKind.Ledger, _plan.Guest) : null;
             var guest = created ?? GuestMachine.Restore(restored!.Machine, restored.DeviceStateOf(GuestMachine.DeviceName).Span);
             if (restored is null)
                 FillMemory(guest);
-            else
+            else if (restored.Fill == MemoryFill.Eager || _random.Next(2) == 0) // Otherwise checkpoints are taken while it still comes in.
                 _check.Compare(restored, _references[restored.Checkpoint.Number], "to go on from it");
             var until = Math.Min(checkpoints, done + CheckpointsOfAPhase);
             await RunPhaseAsync(guest, restored, done, until, number => number * restores / checkpoints, ending).ConfigureAwait(false);
@@ -114,8 +114,8 @@ internal sealed class Life : IAsyncDisposable
             {
                 // The one before has had the time of several checkpoints; they are not to pile up.
                 await restore.ConfigureAwait(false);
-                var (number, runsFirst) = (_live[_random.Next(_live.Count)], _random.Next(2) == 0);
-                restore = Task.Run(() => RestoreAsync(number, runsFirst), CancellationToken.None);
+                var (number, runsFirst, fill) = (_live[_random.Next(_live.Count)], _random.Next(2) == 0, NextFill());
+                restore = Task.Run(() => RestoreAsync(number, runsFirst, fill), CancellationToken.None);
             }
         }
 
@@ -139,16 +139,20 @@ internal sealed class Life : IAsyncDisposable
         _tally.Committed(_plan, committed, pruned.Length);
     }
 
-    private async Task RestoreAsync(long number, bool runsFirst)
+    private async Task RestoreAsync(long number, bool runsFirst, MemoryFill fill)
     {
         byte[] digests;
         lock (_references)
             digests = _references[number];
-        if (await _check.RestoreAsync(Reference(number), digests, runsFirst).ConfigureAwait(false))
-            _tally.Restored(_plan);
+        if (await _check.RestoreAsync(Reference(number), digests, runsFirst, fill).ConfigureAwait(false) is { } came)
+            _tally.Restored(_plan, came);
         else
-            await RestoreAsync(await PickAsync().ConfigureAwait(false), runsFirst).ConfigureAwait(false);
+            await RestoreAsync(await PickAsync().ConfigureAwait(false), runsFirst, fill).ConfigureAwait(false);
     }
+
+    private MemoryFill NextFill() => _plan.Compress || _arguments.Fill == "eager" || (_arguments.Fill == "both" && _random.Next(4) == 0)
+        ? MemoryFill.Eager
+        : MemoryFill.Lazy;
 
     /// <summary>A checkpoint that exists now, by what is stored.</summary>
     private async Task<long> PickAsync()

@@ -17,18 +17,19 @@ internal sealed class RestoreCheck(CheckpointEngine engine, IKvm kvm)
     /// <param name="reference">The checkpoint.</param>
     /// <param name="digests">What its pages were.</param>
     /// <param name="runsFirst">Whether the guest runs before anybody else looks at the memory; then only pages that it leaves alone can be compared.</param>
-    /// <returns>False where it was pruned meanwhile.</returns>
+    /// <param name="fill">How its memory comes in.</param>
+    /// <returns>How it came in; null where the checkpoint was pruned meanwhile.</returns>
     /// <exception cref="DifferenceException">Something is not as it was.</exception>
-    public async Task<bool> RestoreAsync(CheckpointReference.Numbered reference, byte[] digests, bool runsFirst)
+    public async Task<MemoryFill?> RestoreAsync(CheckpointReference.Numbered reference, byte[] digests, bool runsFirst, MemoryFill fill)
     {
         RestoredMachine restored;
         try
         {
-            restored = await engine.RestoreAsync(kvm, reference).ConfigureAwait(false);
+            restored = await BuildAsync(reference, fill).ConfigureAwait(false);
         }
         catch (StoreException failure) when (failure.Failure == StoreFailure.NotFound)
         {
-            return false;
+            return null;
         }
 
         using (restored)
@@ -41,7 +42,20 @@ internal sealed class RestoreCheck(CheckpointEngine engine, IKvm kvm)
                 throw new DifferenceException($"the guest of {reference} is not consistent: {before.Failures[0]}");
             await RunOnAsync(restored, guest, reference, before).ConfigureAwait(false);
             Fail(reference, "after it ran on", ReferenceMemory.Differences(restored.Machine.Memory, digests, guest.Program.UsedMemoryBytes));
-            return true;
+            return restored.Fill;
+        }
+    }
+
+    /// <summary>Builds the machine of a checkpoint; eagerly where this host has no lazy memory.</summary>
+    public async Task<RestoredMachine> BuildAsync(CheckpointReference.Numbered reference, MemoryFill fill)
+    {
+        try
+        {
+            return await engine.RestoreAsync(kvm, reference, new RestoreOptions { Fill = fill }).ConfigureAwait(false);
+        }
+        catch (LazyFillRefusedException)
+        {
+            return await engine.RestoreAsync(kvm, reference, new RestoreOptions { Fill = MemoryFill.Eager }).ConfigureAwait(false);
         }
     }
 

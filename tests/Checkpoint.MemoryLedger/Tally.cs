@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Checkpoint.Actors;
 using Checkpoint.Protocol.Events;
 
 namespace Checkpoint.MemoryLedger;
@@ -6,7 +7,7 @@ namespace Checkpoint.MemoryLedger;
 /// <summary>What all machines together have done so far.</summary>
 internal sealed class Tally
 {
-    private long _checkpoints, _incremental, _compressed, _simulated, _restores, _simulatedRestores, _pruned, _pins, _continued, _machines, _memoryBytes;
+    private long _checkpoints, _incremental, _compressed, _simulated, _restores, _simulatedRestores, _lazyRestores, _pruned, _pins, _continued, _machines, _memoryBytes;
 
     public ConcurrentQueue<string> Failures { get; } = [];
 
@@ -27,9 +28,11 @@ internal sealed class Tally
         Interlocked.Add(ref _memoryBytes, checkpoint.MemoryBytes);
     }
 
-    public void Restored(LifePlan plan)
+    public void Restored(LifePlan plan, MemoryFill fill)
     {
         Interlocked.Increment(ref _restores);
+        if (fill == MemoryFill.Lazy)
+            Interlocked.Increment(ref _lazyRestores);
         if (plan.IsSimulated)
             Interlocked.Increment(ref _simulatedRestores);
     }
@@ -42,5 +45,5 @@ internal sealed class Tally
 
     public override string ToString() =>
         $"{_checkpoints} checkpoints of {_machines} machines ({_checkpoints - _incremental} full, {_incremental} incremental; {_compressed} compressed; {_simulated} simulated; "
-        + $"{_memoryBytes >> 30} GiB of memory), {_pruned} pruned, {_pins} pinned, {_continued} machines continued from an earlier one, {_restores} restores ({_simulatedRestores} simulated)";
+        + $"{_memoryBytes >> 30} GiB of memory), {_pruned} pruned, {_pins} pinned, {_continued} machines continued from an earlier one, {_restores} restores ({_lazyRestores} lazy, {_restores - _lazyRestores} eager; {_simulatedRestores} simulated)";
 }
