@@ -62,7 +62,7 @@ internal sealed class Life : IAsyncDisposable
         var done = 0;
         while (done < checkpoints && !ending.IsCancellationRequested)
         {
-            using var restored = done == 0 ? null : await _check.BuildAsync(Reference(await PickAsync().ConfigureAwait(false)), NextFill()).ConfigureAwait(false);
+            using var restored = done == 0 ? null : await _check.BuildAsync(Reference(await PickAsync(_random).ConfigureAwait(false)), NextFill()).ConfigureAwait(false);
             using var created = restored is null ? GuestMachine.Create(_kvm, GuestKind.Ledger, _plan.Guest) : null;
             var guest = created ?? GuestMachine.Restore(restored!.Machine, restored.DeviceStateOf(GuestMachine.DeviceName).Span);
             if (restored is null)
@@ -147,7 +147,7 @@ internal sealed class Life : IAsyncDisposable
         if (await _check.RestoreAsync(Reference(number), digests, runsFirst, fill).ConfigureAwait(false) is { } came)
             _tally.Restored(_plan, came);
         else
-            await RestoreAsync(await PickAsync().ConfigureAwait(false), runsFirst, fill).ConfigureAwait(false);
+            await RestoreAsync(await PickAsync(new Random((int)number)).ConfigureAwait(false), runsFirst, fill).ConfigureAwait(false);
     }
 
     private MemoryFill NextFill() => _plan.Compress || _arguments.Fill == "eager" || (_arguments.Fill == "both" && _random.Next(4) == 0)
@@ -155,13 +155,13 @@ internal sealed class Life : IAsyncDisposable
         : MemoryFill.Lazy;
 
     /// <summary>A checkpoint that exists now, by what is stored.</summary>
-    private async Task<long> PickAsync()
+    private async Task<long> PickAsync(Random random)
     {
         var live = (await _engine.Store.RecoverAsync(Vm).ConfigureAwait(false)).Live;
         lock (_references)
         {
             long[] known = [.. live.Keys.Where(_references.ContainsKey)];
-            return known[Random.Shared.Next(known.Length)];
+            return known[random.Next(known.Length)];
         }
     }
 

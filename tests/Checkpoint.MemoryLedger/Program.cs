@@ -69,6 +69,12 @@ foreach (var failure in tally.Failures)
 Console.WriteLine($"{tally}, in {time.GetElapsedTime(begun).TotalSeconds:F0} s");
 if (!tally.Failures.IsEmpty)
     return 1;
+if (tally.Restores == 0 && arguments.Restores > 0)
+{
+    Console.WriteLine("nothing was restored: the time was too short");
+    return 1;
+}
+
 Console.WriteLine("every token was there exactly once, every page was as it had been in the pause");
 return 0;
 
