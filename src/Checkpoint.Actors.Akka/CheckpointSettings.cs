@@ -67,6 +67,7 @@ public sealed record CheckpointSettings
                 RecoverDeadline = coordinator.GetTimeSpan("recover-deadline"),
                 Mode = Enum.Parse<CheckpointMode>(coordinator.GetString("mode"), ignoreCase: true),
                 MaxChain = coordinator.GetInt("max-chain"),
+                Compress = coordinator.GetBoolean("compress"),
                 Keep = keep > 0 ? keep : null,
             },
         };

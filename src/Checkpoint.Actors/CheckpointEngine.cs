@@ -66,8 +66,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         var held = Store.Lock(vm);
         try
         {
-            await Store.SweepAsync(held, cancellationToken).ConfigureAwait(false);
-            var history = await Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
+            var history = (await Store.SweepAsync(held, cancellationToken).ConfigureAwait(false)).History;
             var restored = attachment.RestoredFrom;
             history = await RegisterAsync(held, history, attachment, cancellationToken).ConfigureAwait(false);
             if (restored is not null)
@@ -93,8 +92,11 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <summary>Finds a checkpoint.</summary>
     /// <returns>The machine's name and the event that committed it.</returns>
     /// <exception cref="StoreException">There is none, or several begin with those digits.</exception>
-    public Task<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)> FindAsync(CheckpointReference reference, CancellationToken cancellationToken = default) =>
-        _finder.FindAsync(reference, cancellationToken);
+    public async Task<(string Vm, MachineEvent.CheckpointCommitted Checkpoint)> FindAsync(CheckpointReference reference, CancellationToken cancellationToken = default)
+    {
+        var found = await _finder.FindAsync(reference, cancellationToken).ConfigureAwait(false);
+        return (found.Vm, found.Checkpoint);
+    }
 
     /// <summary>
     /// Finds a checkpoint and reads its parts, once more where the checkpoint was pruned meanwhile by the process that runs its
@@ -108,7 +110,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
     public Task<T> ReadAsync<T>(
         CheckpointReference reference,
         Func<string, MachineEvent.CheckpointCommitted, Task<T>> read,
-        CancellationToken cancellationToken = default) => _finder.ReadAsync(reference, read, cancellationToken);
+        CancellationToken cancellationToken = default) => _finder.ReadAsync(reference, found => read(found.Vm, found.Checkpoint), cancellationToken);
 
     /// <summary>
     /// Builds a fresh machine that holds exactly what a checkpoint says. Nothing runs; where a single register is refused or

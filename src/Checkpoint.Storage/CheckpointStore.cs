@@ -25,7 +25,8 @@ public sealed record StoreOptions(string? Uri = null, string? SegmentsFolder = n
 /// <summary>What a sweep removed of one machine.</summary>
 /// <param name="Segments">The names of segment files, unfinished ones among them.</param>
 /// <param name="StateDocuments">The numbers of state documents.</param>
-public sealed record SweepReport(IReadOnlyList<string> Segments, IReadOnlyList<long> StateDocuments);
+/// <param name="History">The machine's history, folded from its first event.</param>
+public sealed record SweepReport(IReadOnlyList<string> Segments, IReadOnlyList<long> StateDocuments, MachineHistory History);
 
 /// <summary>The door to everything stored: the journal, the state documents, the memory segments and the machines' locks.</summary>
 public sealed class CheckpointStore : IAsyncDisposable
@@ -175,7 +176,7 @@ public sealed class CheckpointStore : IAsyncDisposable
                 throw new StoreException(StoreFailure.Unusable, $"the state documents of '{held.Vm}' cannot be swept: {outcome}; try again");
         }
 
-        return new SweepReport(Segments.Sweep(held, history), orphans);
+        return new SweepReport(Segments.Sweep(held, history), orphans, history);
     }
 
     /// <summary>

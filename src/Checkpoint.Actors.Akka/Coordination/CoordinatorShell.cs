@@ -48,7 +48,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         Host = new MachineHost(attachment, this);
         Coordinator = new Coordinator(history, Host.Participants, Options);
         Disk = new StoreThread(time);
-        Parts = new PartsStore(held, store, new CheckpointWriter(held, store, Host));
+        Parts = new PartsStore(held, store, new CheckpointWriter(held, store, Host, Options.Compress));
         Participants = new IActorRef[Host.Participants.Length];
         Disk.Start();
     }

@@ -15,7 +15,7 @@ namespace Checkpoint.Actors.Coordination;
 /// Makes a captured round's parts durable. Until the event that names them is appended they are nobody's; a crash leaves them
 /// to the sweep. One round at a time is written, and all calls come from the store thread.
 /// </summary>
-internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store, MachineHost host)
+internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store, MachineHost host, bool compresses)
 {
     private readonly ArrayBufferWriter<byte> _document = new(64 << 10);
     private Written? _written;
@@ -30,7 +30,10 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
         StateDocumentCodec.Encode(host.ToStateDocument(), _document);
         var document = _document.WrittenMemory;
         var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, machine.Memory.Mode, effect.Parent);
-        var segment = store.Segments.Write(identity, machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes)), null, cancellationToken);
+        var copies = machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes));
+        var segment = compresses
+            ? StoreThread.BesideGuests(() => store.Segments.Write(identity, copies, PageEncoding.Brotli, null, cancellationToken))
+            : store.Segments.Write(identity, copies, progress: null, cancellationToken: cancellationToken);
         var pages = machine.Memory.Pages;
         _written = new Written(effect.Round, effect.Number, document, segment);
         return new StoredParts(

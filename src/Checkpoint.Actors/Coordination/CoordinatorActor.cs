@@ -52,7 +52,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         _time = time;
         _host = new MachineHost(attachment, this, _threads);
         _coordinator = new Coordinator(history, _host.Participants, _options);
-        _writer = new CheckpointWriter(held, store, _host);
+        _writer = new CheckpointWriter(held, store, _host, _options.Compress);
         _disk = new StoreThread(time, _threads);
         _deadlines = new DeadlineTimers(time, report => _mailbox.Post(report));
         _watch = new StoreWatch(_options.StoreDeadline, time, Notice);

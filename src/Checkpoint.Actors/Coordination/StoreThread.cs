@@ -11,6 +11,7 @@ namespace Checkpoint.Actors.Coordination;
 internal sealed class StoreThread : IActivity
 {
     private const int AheadOfGuests = -10;
+    private const int WithGuests = 0;
 
     private readonly Lock _gate = new();
     private readonly Queue<Action> _work = new();
@@ -56,6 +57,22 @@ internal sealed class StoreThread : IActivity
         lock (_gate)
             _later = (work, _time.GetTimestamp(), after);
         _thread.Wake();
+    }
+
+    /// <summary>
+    /// Does work that takes a processor for long, on this thread: guests do not have to wait for it longer than for each other.
+    /// </summary>
+    public static T BesideGuests<T>(Func<T> work)
+    {
+        ThreadNiceness.TrySet(WithGuests);
+        try
+        {
+            return work();
+        }
+        finally
+        {
+            ThreadNiceness.TrySet(AheadOfGuests);
+        }
     }
 
     /// <summary>Takes no more work; what waits is done.</summary>

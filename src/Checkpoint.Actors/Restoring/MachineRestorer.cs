@@ -2,10 +2,10 @@ using Checkpoint.Actors.Hosting;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
-using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 using Checkpoint.Protocol.State;
 using Checkpoint.Storage;
+using Checkpoint.Storage.Segments;
 
 namespace Checkpoint.Actors.Restoring;
 
@@ -19,22 +19,22 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         ClockPolicy clock,
         RegisterBatching? batching,
         CancellationToken cancellationToken) =>
-        finder.ReadAsync(reference, (vm, checkpoint) => RestoreAsync(kvm, vm, checkpoint, policy, clock, batching, cancellationToken), cancellationToken);
+        finder.ReadAsync(reference, found => RestoreAsync(kvm, found, policy, clock, batching, cancellationToken), cancellationToken);
 
     private async Task<RestoredMachine> RestoreAsync(
         IKvm kvm,
-        string vm,
-        MachineEvent.CheckpointCommitted checkpoint,
+        FoundCheckpoint found,
         RegisterPolicy policy,
         ClockPolicy clock,
         RegisterBatching? batching,
         CancellationToken cancellationToken)
     {
+        var (vm, checkpoint, history) = found;
         var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
         var machine = Build(kvm, $"{vm}@{checkpoint.Number}", document.Machine, batching);
         try
         {
-            using (var memory = await store.OpenMemoryAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false))
+            using (var memory = StoredMemory.Open(store.Segments, vm, history, checkpoint))
                 MemoryFiller.Fill(memory, machine.Memory, cancellationToken);
             var report = machine.Restore(document, clock, checkpoint.At, time.GetUtcNow(), policy);
             if (report.Refusals.Count > 0)

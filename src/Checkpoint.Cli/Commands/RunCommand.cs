@@ -24,6 +24,7 @@ internal sealed class RunCommand : Verb
     private readonly Option<int?> _checkpoints = TypedOptions.Number("--checkpoints", "Stop after this many checkpoints", 1, int.MaxValue);
     private readonly Option<int?> _keep = TypedOptions.Number("--keep", "Keep the newest N checkpoints and the pinned ones; otherwise all are kept", 1, int.MaxValue);
     private readonly Option<string> _mode = TypedOptions.Choice("--mode", "How much memory a checkpoint holds: all of it, or what has changed", "full", "incremental");
+    private readonly Option<bool> _compress = new("--compress") { Description = "Compress the memory as it is stored, after the guest runs again" };
     private readonly Option<CheckpointReference?> _from = TypedOptions.Reference("--from", "Begin with this checkpoint instead of a new machine: VM@latest, VM@12 or 8 digits of its id");
     private readonly PolicyOption _policy = new();
     private readonly FaultsOption _faults = new();
@@ -34,7 +35,7 @@ internal sealed class RunCommand : Verb
         Options.Add(_vm);
         _kernel.AddTo(this);
         _shape.AddTo(this);
-        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _from, _policy.Option, _faults.Option])
+        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option, _faults.Option])
             Options.Add(option);
         Validators.Add(result =>
         {
@@ -97,11 +98,12 @@ internal sealed class RunCommand : Verb
         var vm = parsed.GetValue(_vm) ?? restored!.Vm;
         var keep = parsed.GetValue(_keep);
         var mode = parsed.GetValue(_mode) == "incremental" ? CheckpointMode.Incremental : CheckpointMode.Full;
+        var compress = parsed.GetValue(_compress);
         var limits = new RunLimits(parsed.GetValue(_every) ?? s_defaultEvery, parsed.GetValue(_for), parsed.GetValue(_checkpoints));
         var attachment = new MachineAttachment(guest.Machine, guest)
         {
             Devices = [.. kernel.DevicesOf(guest)],
-            Options = new CoordinatorOptions { Keep = keep, Mode = mode },
+            Options = new CoordinatorOptions { Keep = keep, Mode = mode, Compress = compress },
             RestoredFrom = restored,
         };
         var stored = (await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false)).Live;
@@ -115,7 +117,7 @@ internal sealed class RunCommand : Verb
         log?.TellTo(report.Fault);
         // The rehearsal ends with the run: what hangs goes on, and the machine stops as ever.
         var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round) { Ending = () => kernel.Faults?.Disarm() };
-        var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, keep), cancellationToken).ConfigureAwait(false);
+        var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
         var verdict = guest.Verify();
         report.Stopped(run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);

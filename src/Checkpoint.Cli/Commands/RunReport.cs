@@ -4,6 +4,7 @@ using Checkpoint.Cli.Output;
 using Checkpoint.Cli.Parsing;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Registers;
+using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.Faults;
 
@@ -17,7 +18,7 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
     private const string Columns = "    number      pause       park    capture    durable      state     memory  pruned";
 
     /// <summary>The guest runs.</summary>
-    public void Started(GuestMachine guest, RestoredMachine? restored, RunLimits limits, int? keep)
+    public void Started(GuestMachine guest, RestoredMachine? restored, RunLimits limits, CoordinatorOptions checkpoints)
     {
         var options = guest.Program.Options;
         var kind = Words.Of(guest.Program.Kind);
@@ -25,14 +26,14 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
         if (invocation.IsJson)
         {
             var line = new StartedLine(
-                vm, kernel.Kind, Words.Of(kernel.Architecture), kind, options.Vcpus, (long)options.MemoryBytes, options.Seed, limits.Every.TotalMilliseconds, keep, "full", from,
+                vm, kernel.Kind, Words.Of(kernel.Architecture), kind, options.Vcpus, (long)options.MemoryBytes, options.Seed, limits.Every.TotalMilliseconds, checkpoints.Keep, Words.Of(checkpoints.Mode), checkpoints.Compress, from,
                 restored?.Policy, restored?.Leniences, Environment.ProcessId);
             _lines.Add(JsonLine.Of(line, LineContext.Default.StartedLine));
             return;
         }
 
         var what = from is null ? $"a new {kind} guest" : $"the {kind} guest of {from}";
-        var kept = keep is null ? "all are kept" : $"the newest {keep} are kept";
+        var kept = checkpoints.Keep is { } keep ? $"the newest {keep} are kept" : "all are kept";
         Say(
             $"Machine '{vm}' runs {what} on {kernel.Description}: {options.Vcpus} vCPUs, {ByteSize.Format((long)options.MemoryBytes)}. "
             + $"A checkpoint every {Duration.Format(limits.Every)}; {kept}.");

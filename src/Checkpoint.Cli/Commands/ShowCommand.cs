@@ -30,9 +30,9 @@ internal sealed class ShowCommand : Verb
         await using var engine = invocation.OpenToRead();
         var (vm, committed, document) = await StoredCheckpoint.LoadAsync(engine, invocation.Parsed.GetValue(_reference)!, cancellationToken).ConfigureAwait(false);
         var history = await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false);
-        var (guest, damage) = await ExamineAsync(engine.Store, vm, committed, document, cancellationToken).ConfigureAwait(false);
+        var (guest, isCompressed, damage) = await ExamineAsync(engine.Store, vm, committed, document, cancellationToken).ConfigureAwait(false);
         var report = new ShowReport(invocation);
-        report.Checkpoint(LineOf(vm, committed, document, history.Pinned.Contains(committed.Number), guest, invocation.Time.GetUtcNow()));
+        report.Checkpoint(LineOf(vm, committed, document, history.Pinned.Contains(committed.Number), guest, isCompressed, invocation.Time.GetUtcNow()));
         if (invocation.Parsed.GetValue(_registers))
             ReportRegisters(report, vm, committed, document);
         if (damage is null)
@@ -43,16 +43,23 @@ internal sealed class ShowCommand : Verb
         return now.Live.ContainsKey(committed.Number) ? throw damage : ExitCode.Done;
     }
 
-    private static async Task<(ShownGuest? Guest, IntegrityException? Damage)> ExamineAsync(
+    private static async Task<(ShownGuest? Guest, bool? IsCompressed, IntegrityException? Damage)> ExamineAsync(
         CheckpointStore store, string vm, MachineEvent.CheckpointCommitted committed, StateDocument document, CancellationToken cancellationToken)
     {
+        bool? isCompressed = null;
         try
         {
-            return (await StoredGuest.ExamineAsync(store, vm, committed, document, cancellationToken).ConfigureAwait(false), null);
+            if (committed.Segment is not null)
+            {
+                using var segment = store.Segments.Open(vm, committed);
+                isCompressed = segment.IsCompressed;
+            }
+
+            return (await StoredGuest.ExamineAsync(store, vm, committed, document, cancellationToken).ConfigureAwait(false), isCompressed, null);
         }
         catch (IntegrityException damage)
         {
-            return (null, damage);
+            return (null, isCompressed, damage);
         }
     }
 
@@ -77,7 +84,7 @@ internal sealed class ShowCommand : Verb
     }
 
     private static ShowLine LineOf(
-        string vm, MachineEvent.CheckpointCommitted committed, StateDocument document, bool isPinned, ShownGuest? guest, DateTimeOffset now) => new(
+        string vm, MachineEvent.CheckpointCommitted committed, StateDocument document, bool isPinned, ShownGuest? guest, bool? isCompressed, DateTimeOffset now) => new(
         vm,
         committed.Number,
         committed.Id.ToString(),
@@ -99,6 +106,7 @@ internal sealed class ShowCommand : Verb
         committed.Segment?.Name,
         committed.Segment?.SizeBytes ?? 0,
         committed.Segment?.IndexDigest.ToString(),
+        isCompressed,
         committed.MemoryBytes,
         committed.DirtyPages,
         MachineOf(document),

@@ -34,7 +34,7 @@ internal sealed class ShowReport(Invocation invocation)
         table.Add("state", $"{ByteSize.Format(line.StateBytes)}, sha256 {line.StateSha256}");
         table.Add(
             "memory",
-            line.Segment is null ? "none" : $"{ByteSize.Format(line.MemoryBytes)} in {ByteSize.Format(line.SegmentBytes)}, {line.DirtyPages} pages, segment {line.Segment}, index sha256 {line.SegmentIndexSha256}");
+            line.Segment is null ? "none" : $"{ByteSize.Format(line.MemoryBytes)} in {ByteSize.Format(line.SegmentBytes)}{(line.SegmentCompressed == true ? " compressed" : "")}, {line.DirtyPages} pages, segment {line.Segment}, index sha256 {line.SegmentIndexSha256}");
         var machine = line.Machine;
         table.Add("machine", $"{machine.Arch}{(machine.Simulated ? " (simulated)" : "")}, {machine.Vcpus.Count} vCPUs, interrupt chips {machine.InterruptChip}, capabilities {(machine.Capabilities.Count == 0 ? "none" : string.Join(' ', machine.Capabilities))}");
         foreach (var region in machine.Memory)

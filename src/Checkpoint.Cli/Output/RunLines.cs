@@ -5,7 +5,7 @@ namespace Checkpoint.Cli.Output;
 
 /// <summary>The guest runs, from here on under checkpoints.</summary>
 internal sealed record StartedLine(
-    string Vm, string Machine, string Arch, string Guest, int Vcpus, long MemoryBytes, ulong Seed, double EveryMs, int? Keep, string Mode, string? From,
+    string Vm, string Machine, string Arch, string Guest, int Vcpus, long MemoryBytes, ulong Seed, double EveryMs, int? Keep, string Mode, bool Compress, string? From,
     string? Policy, IReadOnlyList<string>? Leniences, int Pid)
 {
     [JsonPropertyOrder(-1)]

@@ -25,6 +25,7 @@ internal sealed record ShowLine(
     string? Segment,
     long SegmentBytes,
     string? SegmentIndexSha256,
+    bool? SegmentCompressed,
     long MemoryBytes,
     long DirtyPages,
     ShownMachine Machine,

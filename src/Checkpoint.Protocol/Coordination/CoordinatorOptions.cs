@@ -56,6 +56,9 @@ public sealed record CoordinatorOptions
     /// </summary>
     public int MaxChain { get; init; } = 16;
 
+    /// <summary>Whether memory is compressed as it is stored, after the guest runs again. Such a checkpoint is restored eagerly.</summary>
+    public bool Compress { get; init; }
+
     /// <summary>How many checkpoints each commit keeps beside the pinned ones; null keeps all. At least 1.</summary>
     public int? Keep { get; init; }
 }

@@ -20,6 +20,16 @@ public enum PageContent
     Zero = 2,
 }
 
+/// <summary>How a segment has its data pages. The numbers are stored and never reused.</summary>
+public enum PageEncoding
+{
+    /// <summary>As they are, each on a multiple of 4096 of the file, so that any of them can be read by itself.</summary>
+    None = 0,
+
+    /// <summary>In blocks of up to 512 pages, each compressed by Brotli and behind a checksum of its own: to read a page its block is read and unpacked.</summary>
+    Brotli = 1,
+}
+
 /// <summary>Pages that follow each other and of which a segment has the same.</summary>
 /// <param name="GuestAddress">Guest physical address of the first byte.</param>
 /// <param name="Pages">How many pages of 4096 bytes.</param>

@@ -11,13 +11,15 @@ namespace Checkpoint.Storage.Segments;
 /// <param name="StoredBytes">How many bytes of the file hold them; 0 for zeros.</param>
 /// <param name="FirstChecksum">The place of its first page's checksum in the table; 0 for zeros.</param>
 /// <param name="Content">Data or zeros.</param>
+/// <param name="Encoding">How its bytes are stored; those of a packed run are its block's, which it may share with the runs beside it.</param>
 internal readonly record struct IndexRun(
     ulong GuestAddress,
     long FileOffset,
     int Pages,
     uint StoredBytes,
     uint FirstChecksum,
-    PageContent Content);
+    PageContent Content,
+    PageEncoding Encoding);
 
 /// <summary>
 /// The bytes of a segment file, all little endian: a header of one page; the data pages, packed, in ascending order of guest
@@ -41,6 +43,12 @@ internal static class SegmentFormat
 
     /// <summary>1 GiB: a run's stored bytes fit into 32 bits, compressed or not.</summary>
     public const int MaxRunPages = 1 << 18;
+
+    /// <summary>2 MiB: what has to be unpacked to read one page, and the memory that whoever reads or writes a block needs.</summary>
+    public const int MaxBlockPages = 512;
+
+    /// <summary>A block begins with the CRC-32C of what follows in it, so that a decoder is never given what was not written.</summary>
+    public const int BlockChecksumBytes = 4;
 
     private const int NameOffset = 56;
     private const int NameBytes = 64;
@@ -73,7 +81,8 @@ internal static class SegmentFormat
         BinaryPrimitives.WriteUInt32LittleEndian(record[20..], run.StoredBytes);
         BinaryPrimitives.WriteUInt32LittleEndian(record[24..], run.FirstChecksum);
         record[28] = (byte)run.Content;
-        record[29..RunBytes].Clear();
+        record[29] = (byte)run.Encoding;
+        record[30..RunBytes].Clear();
     }
 
     public static IndexRun ReadRun(ReadOnlySpan<byte> record) => new(
@@ -82,7 +91,14 @@ internal static class SegmentFormat
         BinaryPrimitives.ReadInt32LittleEndian(record[16..]),
         BinaryPrimitives.ReadUInt32LittleEndian(record[20..]),
         BinaryPrimitives.ReadUInt32LittleEndian(record[24..]),
-        (PageContent)record[28]);
+        (PageContent)record[28],
+        (PageEncoding)record[29]);
+
+    /// <summary>How many bytes a block may have in the file: memory that does not become smaller becomes a little larger.</summary>
+    public static int MaxBlockBytes(int pages) => (pages * PageBytes) + PageBytes;
+
+    /// <summary>The next multiple of 4096.</summary>
+    public static long Align(long offset) => (offset + PageBytes - 1) / PageBytes * PageBytes;
 
     public static void WriteFooter(Span<byte> footer, long indexOffset, long indexBytes, Digest indexDigest)
     {

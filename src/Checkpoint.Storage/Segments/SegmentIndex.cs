@@ -25,6 +25,9 @@ internal sealed class SegmentIndex
 
     public long ZeroPages { get; }
 
+    /// <summary>The blocks that its data pages are packed in; null where they lie in the file as they are.</summary>
+    public PackedBlocks? Blocks { get; private set; }
+
     public IndexRun this[int index] =>
         SegmentFormat.ReadRun(_bytes.AsSpan(SegmentFormat.IndexHeadBytes + (index * SegmentFormat.RunBytes), SegmentFormat.RunBytes));
 
@@ -85,7 +88,10 @@ internal sealed class SegmentIndex
         if (digest != part.IndexDigest || Digest.Of(bytes) != part.IndexDigest)
             throw new InvalidDataException("its index does not have the digest that its event says");
         CheckHeader(file, bytes, identity);
-        return Parse(bytes, indexOffset);
+        var index = Parse(bytes, indexOffset);
+        if (index.Blocks is { } blocks)
+            CheckPadding(file, blocks.DataEnd, indexOffset);
+        return index;
     }
 
     private static void Fill(ISegmentFile file, byte[] buffer, long offset)
@@ -106,6 +112,17 @@ internal sealed class SegmentIndex
             throw new InvalidDataException("its header is not the one that its index says");
     }
 
+    private static void CheckPadding(ISegmentFile file, long dataEnd, long indexOffset)
+    {
+        // An index that says its data ends elsewhere is not what was written, whatever is there.
+        if (dataEnd > indexOffset || SegmentFormat.Align(dataEnd) != indexOffset)
+            throw new InvalidDataException("its index does not begin where its last block ends");
+        var padding = new byte[indexOffset - dataEnd];
+        Fill(file, padding, dataEnd);
+        if (padding.AsSpan().ContainsAnyExcept((byte)0))
+            throw new InvalidDataException("there is something between its last block and its index");
+    }
+
     /// <summary>
     /// Checks that every run lies in the file and the runs lie behind each other, so that no lookup needs to ask again. The digest
     /// says that the index is what was written, not that who wrote it was right.
@@ -119,19 +136,21 @@ internal sealed class SegmentIndex
         var rest = (ulong)(bytes.Length - SegmentFormat.IndexHeadBytes);
         if (runs > rest || dataPages > rest || (runs * SegmentFormat.RunBytes) + (dataPages * SegmentFormat.ChecksumBytes) != rest)
             throw new InvalidDataException("its index does not have the size that its counts say");
+        var blocks = new PackedBlocks.Builder((long)dataPages, indexOffset);
         var index = new SegmentIndex(bytes, (int)runs, (long)dataPages, zeroPages);
         var end = 0UL;
         for (var i = 0; i < index.Count; i++)
         {
             var run = index[i];
-            if (bytes[SegmentFormat.IndexHeadBytes + (i * SegmentFormat.RunBytes) + 29] != 0)
+            if (run.Encoding is not (PageEncoding.None or PageEncoding.Brotli))
                 throw new InvalidDataException($"its run at 0x{run.GuestAddress:x} has an encoding that this program does not know; use a newer program");
             var size = (ulong)run.Pages * SegmentFormat.PageBytes;
             var inOrder = run.GuestAddress % SegmentFormat.PageBytes == 0 && run.GuestAddress >= end && run.GuestAddress <= ulong.MaxValue - size;
-            var inFile = run.Content switch
+            var inFile = (run.Content, run.Encoding) switch
             {
-                PageContent.Zero => true,
-                PageContent.Data => run.StoredBytes == size
+                (PageContent.Zero, PageEncoding.None) => true,
+                (PageContent.Data, PageEncoding.Brotli) => blocks.TryAdd(run),
+                (PageContent.Data, PageEncoding.None) => blocks.IsEmpty && run.StoredBytes == size
                     && run.FileOffset == SegmentFormat.DataOffset + ((long)run.FirstChecksum * SegmentFormat.PageBytes)
                     && run.FirstChecksum + (ulong)run.Pages <= dataPages
                     && (ulong)run.FileOffset + size <= (ulong)indexOffset,
@@ -142,6 +161,7 @@ internal sealed class SegmentIndex
             end = run.GuestAddress + size;
         }
 
+        index.Blocks = blocks.Build();
         return index;
     }
 }

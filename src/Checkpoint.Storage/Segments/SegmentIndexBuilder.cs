@@ -9,6 +9,7 @@ internal sealed class SegmentIndexBuilder
     private readonly List<IndexRun> _runs = [];
     private readonly List<uint> _checksums = [];
     private ulong _zeroPages;
+    private int _blockRuns;
 
     /// <summary>Where the next data page goes in the file.</summary>
     public long DataEnd => SegmentFormat.DataOffset + ((long)_checksums.Count * SegmentFormat.PageBytes);
@@ -17,17 +18,37 @@ internal sealed class SegmentIndexBuilder
     public void AddZeros(ulong address, int pages)
     {
         _zeroPages += (ulong)pages;
-        Add(new IndexRun(address, 0, pages, 0, 0, PageContent.Zero));
+        Add(new IndexRun(address, 0, pages, 0, 0, PageContent.Zero, PageEncoding.None));
     }
 
     /// <summary>Notes data pages, which stand at <see cref="DataEnd"/>.</summary>
     public void AddData(ulong address, ReadOnlySpan<byte> pages)
     {
         var count = pages.Length / SegmentFormat.PageBytes;
-        Add(new IndexRun(address, DataEnd, count, (uint)pages.Length, (uint)_checksums.Count, PageContent.Data));
-        var first = _checksums.Count;
-        CollectionsMarshal.SetCount(_checksums, first + count);
-        Crc32C.OfPages(pages, CollectionsMarshal.AsSpan(_checksums)[first..]);
+        Add(new IndexRun(address, DataEnd, count, (uint)pages.Length, (uint)_checksums.Count, PageContent.Data, PageEncoding.None));
+        AddChecksums(pages);
+    }
+
+    /// <summary>Begins a block: the packed pages that follow are in it.</summary>
+    public void BeginBlock() => _blockRuns = _runs.Count;
+
+    /// <summary>Notes pages of the block that was begun last.</summary>
+    public void AddPacked(ulong address, ReadOnlySpan<byte> pages)
+    {
+        Add(new IndexRun(address, 0, pages.Length / SegmentFormat.PageBytes, 0, (uint)_checksums.Count, PageContent.Data, PageEncoding.Brotli));
+        AddChecksums(pages);
+    }
+
+    /// <summary>Ends a block: where it stands in the file is known only now that it is packed.</summary>
+    public void EndBlock(long offset, int storedBytes)
+    {
+        foreach (ref var run in CollectionsMarshal.AsSpan(_runs)[_blockRuns..])
+        {
+            if (run.Content == PageContent.Data)
+                run = run with { FileOffset = offset, StoredBytes = (uint)storedBytes };
+        }
+
+        _blockRuns = _runs.Count;
     }
 
     /// <summary>The bytes of the index.</summary>
@@ -59,10 +80,18 @@ internal sealed class SegmentIndexBuilder
         return index;
     }
 
-    /// <summary>Adds to the run before where it goes on there.</summary>
+    private void AddChecksums(ReadOnlySpan<byte> pages)
+    {
+        var first = _checksums.Count;
+        CollectionsMarshal.SetCount(_checksums, first + (pages.Length / SegmentFormat.PageBytes));
+        Crc32C.OfPages(pages, CollectionsMarshal.AsSpan(_checksums)[first..]);
+    }
+
+    /// <summary>Adds to the run before where it goes on there; a packed run lies in one block.</summary>
     private void Add(IndexRun run)
     {
-        if (_runs.Count > 0 && _runs[^1] is var last && last.Content == run.Content
+        var canGoOn = run.Encoding == PageEncoding.None || _runs.Count > _blockRuns;
+        if (canGoOn && _runs.Count > 0 && _runs[^1] is var last && last.Content == run.Content
             && last.GuestAddress + ((ulong)last.Pages * SegmentFormat.PageBytes) == run.GuestAddress
             && last.Pages + run.Pages <= SegmentFormat.MaxRunPages)
         {

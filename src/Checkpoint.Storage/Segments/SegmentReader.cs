@@ -15,6 +15,7 @@ public sealed class SegmentReader : IDisposable
     private readonly SegmentIndex _index;
     private readonly string _vm;
     private readonly string _part;
+    private readonly BlockReader? _blocks;
 
     private SegmentReader(ISegmentFile file, string vm, string part, SegmentIdentity identity, SegmentIndex index)
     {
@@ -22,6 +23,7 @@ public sealed class SegmentReader : IDisposable
         _vm = vm;
         _part = part;
         _index = index;
+        _blocks = index.Blocks is { } blocks ? new BlockReader(file, blocks) : null;
         Identity = identity;
     }
 
@@ -33,6 +35,9 @@ public sealed class SegmentReader : IDisposable
 
     /// <summary>How many pages are recorded as zeros.</summary>
     public long ZeroPages => _index.ZeroPages;
+
+    /// <summary>Whether its data pages are compressed: then reading one takes reading and unpacking up to 2 MiB.</summary>
+    public bool IsCompressed => _blocks is not null;
 
     /// <summary>All runs of data and of zeros, in ascending order of guest address.</summary>
     public IEnumerable<SegmentRun> Runs
@@ -89,23 +94,26 @@ public sealed class SegmentReader : IDisposable
     }
 
     /// <summary>Reads every page and checks it.</summary>
-    /// <param name="damaged">Told of each damage; the reading goes on behind it.</param>
+    /// <param name="damaged">Told of each damage, once for all pages of a lost block; the reading goes on behind it.</param>
     /// <param name="progress">Told the bytes read so far.</param>
     /// <param name="cancellationToken">Ends the reading.</param>
     public void Verify(Action<IntegrityException> damaged, IProgress<long>? progress, CancellationToken cancellationToken)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(PieceBytes);
         var done = 0L;
+        long? lost = null;
         try
         {
-            foreach (var run in Runs.Where(run => run.Content == PageContent.Data))
+            for (var i = 0; i < _index.Count; i++)
             {
-                var size = run.Pages * SegmentFormat.PageBytes;
-                for (var at = 0L; at < size; at += PieceBytes)
+                var run = _index[i];
+                var size = run.Content == PageContent.Data ? (long)run.Pages * SegmentFormat.PageBytes : 0;
+                for (var at = 0L; at < size && run.FileOffset != lost; at += PieceBytes)
                 {
                     cancellationToken.ThrowIfCancellationRequested();
                     var piece = buffer.AsSpan(0, (int)Math.Min(PieceBytes, size - at));
-                    VerifyPiece(run.GuestAddress + (ulong)at, piece, damaged);
+                    if (!VerifyPiece(run.GuestAddress + (ulong)at, piece, damaged))
+                        lost = run.FileOffset;
                     progress?.Report(done += piece.Length);
                 }
             }
@@ -166,11 +174,17 @@ public sealed class SegmentReader : IDisposable
     }
 
     /// <summary>A damaged piece is read again page by page, so that each damaged page is told of.</summary>
-    private void VerifyPiece(ulong address, Span<byte> piece, Action<IntegrityException> damaged)
+    /// <returns>False where its whole block is lost: the pages of one have nothing of their own to be damaged.</returns>
+    private bool VerifyPiece(ulong address, Span<byte> piece, Action<IntegrityException> damaged)
     {
         try
         {
             Read(address, piece);
+        }
+        catch (IntegrityException exception) when (exception.InnerException is InvalidDataException)
+        {
+            damaged(exception);
+            return false;
         }
         catch (IntegrityException)
         {
@@ -186,14 +200,19 @@ public sealed class SegmentReader : IDisposable
                 }
             }
         }
+
+        return true;
     }
 
     private void ReadData(IndexRun run, ulong guestAddress, Span<byte> target)
     {
         const int ChecksumsAtOnce = 256;
         var skipped = guestAddress - run.GuestAddress;
-        Fill(target, run.FileOffset + (long)skipped, guestAddress);
         var checksum = (int)(run.FirstChecksum + (skipped / SegmentFormat.PageBytes));
+        if (_blocks is null)
+            Fill(target, run.FileOffset + (long)skipped, guestAddress);
+        else
+            Unpack(_blocks, checksum, target, guestAddress);
         Span<uint> checksums = stackalloc uint[ChecksumsAtOnce];
         for (var at = 0; at < target.Length; at += ChecksumsAtOnce * SegmentFormat.PageBytes)
         {
@@ -204,6 +223,23 @@ public sealed class SegmentReader : IDisposable
                 if (checksums[page] != _index.Checksum(checksum++))
                     throw Damaged(guestAddress + (ulong)at + ((ulong)page * SegmentFormat.PageBytes), "does not have its checksum");
             }
+        }
+    }
+
+    private void Unpack(BlockReader blocks, int page, Span<byte> target, ulong guestAddress)
+    {
+        try
+        {
+            blocks.Read(page, target);
+        }
+        catch (InvalidDataException exception)
+        {
+            var block = blocks.Blocks[blocks.Blocks.Find(page)];
+            throw Damaged(guestAddress, $"is lost: the block of {block.Pages} pages that it is packed in, at byte {block.FileOffset}, {exception.Message}", exception);
+        }
+        catch (IOException exception)
+        {
+            throw Damaged(guestAddress, $"cannot be read: {SystemMessages.Of(exception)}", exception);
         }
     }
 

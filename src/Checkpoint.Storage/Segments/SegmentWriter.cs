@@ -4,9 +4,10 @@ namespace Checkpoint.Storage.Segments;
 
 /// <summary>
 /// Writes one segment file from front to back. Pages go from the caller's memory to the kernel without a copy between; they
-/// are taken in pieces that fit a processor's cache, so that the checksum and the kernel read memory once.
+/// are taken in pieces that fit a processor's cache, so that the checksum and the kernel read memory once. Where they are to be
+/// compressed they go through one block of memory, whatever there is to write.
 /// </summary>
-internal sealed class SegmentWriter(ISegmentFile file, IProgress<long>? progress, CancellationToken cancellationToken)
+internal sealed class SegmentWriter(ISegmentFile file, PageEncoding encoding, IProgress<long>? progress, CancellationToken cancellationToken)
 {
     private const int PieceBytes = 1 << 20;
 
@@ -16,6 +17,7 @@ internal sealed class SegmentWriter(ISegmentFile file, IProgress<long>? progress
 
     private readonly SegmentIndexBuilder _index = new();
     private readonly List<ReadOnlyMemory<byte>> _gathered = new(MaxGathered);
+    private BlockPacker? _packer;
     private long _gatheredBytes;
     private long _written = SegmentFormat.DataOffset;
     private long _taken;
@@ -27,6 +29,8 @@ internal sealed class SegmentWriter(ISegmentFile file, IProgress<long>? progress
         var header = new byte[SegmentFormat.DataOffset];
         SegmentFormat.WriteHeader(header, identity);
         file.Write(header, 0);
+        using var packer = encoding == PageEncoding.None ? null : new BlockPacker(file, _index);
+        _packer = packer;
 
         var end = 0UL;
         foreach (var run in runs)
@@ -41,6 +45,7 @@ internal sealed class SegmentWriter(ISegmentFile file, IProgress<long>? progress
         }
 
         Flush();
+        _written = packer?.End() ?? _written;
         var index = _index.Build(header);
         var digest = Digest.Of(index);
         var footer = new byte[SegmentFormat.FooterBytes];
@@ -74,6 +79,10 @@ internal sealed class SegmentWriter(ISegmentFile file, IProgress<long>? progress
             if (zeros)
             {
                 _index.AddZeros(address + (ulong)start, (end - start) / SegmentFormat.PageBytes);
+            }
+            else if (_packer is not null)
+            {
+                _packer.Add(address + (ulong)start, span[start..end]);
             }
             else
             {

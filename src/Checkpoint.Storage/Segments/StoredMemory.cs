@@ -17,6 +17,12 @@ public sealed class StoredMemory : IDisposable
     /// <summary>How many segments it is made of; 0 for a checkpoint without memory.</summary>
     public int Segments => _newestFirst.Length;
 
+    /// <summary>
+    /// Whether single pages can be read without reading many others, as a lazy restore does. They can unless one of the
+    /// segments is compressed.
+    /// </summary>
+    public bool CanReadLazily => !_newestFirst.Any(segment => segment.IsCompressed);
+
     /// <summary>Opens the segments of a checkpoint.</summary>
     /// <param name="segments">Where they are.</param>
     /// <param name="vm">The machine.</param>

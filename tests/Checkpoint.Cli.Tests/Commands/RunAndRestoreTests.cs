@@ -45,6 +45,28 @@ public class RunAndRestoreTests
     }
 
     [KvmFact]
+    public async Task Compressed_checkpoints_are_smaller_and_everything_else_of_them_is_the_same()
+    {
+        using var sandbox = new Sandbox();
+        var run = await sandbox.MakeCheckpointsAsync("a", 4, "--mode", "incremental", "--compress", "--guest", "counter");
+        Assert.Equal((true, "incremental"), (run.Event("started").GetProperty("compress").GetBoolean(), run.Event("started").GetProperty("mode").GetString()));
+        var onward = await sandbox.RunAsync("run", "--from", "a@4", "--every", "20ms", "--checkpoints", "1", "--json");
+        var compressed = run.Json.Single(line => line.TryGetProperty("checkpoint", out var number) && number.GetInt64() == 1).GetProperty("segment_bytes").GetInt64();
+        Assert.InRange(compressed, 1, onward.Event("committed").GetProperty("segment_bytes").GetInt64() * 3 / 4);
+        for (var number = 1; number <= 5; number++)
+        {
+            Assert.True((await sandbox.RunAsync("restore", $"a@{number}", "--run-for", "50ms", "--json")).Event("guest").GetProperty("verified").GetBoolean());
+            var shown = (await sandbox.RunAsync("show", $"a@{number}", "--json")).Json[0];
+            Assert.True(shown.GetProperty("guest").GetProperty("verified").GetBoolean());
+            Assert.Equal(number < 5, shown.GetProperty("segment_compressed").GetBoolean());
+        }
+
+        Assert.Contains(" compressed, ", (await sandbox.RunAsync("show", "a@2")).Output, StringComparison.Ordinal);
+        Assert.Equal(0, (await sandbox.RunAsync("verify")).ExitCode);
+        Assert.Equal(0, (await sandbox.RunAsync("diff", "a@1", "a@5", "--json")).ExitCode);
+    }
+
+    [KvmFact]
     public async Task A_restored_guest_goes_on_exactly_from_the_last_checkpoint_and_from_an_earlier_one()
     {
         using var sandbox = new Sandbox();

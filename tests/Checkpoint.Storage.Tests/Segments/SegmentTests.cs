@@ -127,7 +127,7 @@ public sealed class SegmentTests : IDisposable
     [Fact]
     public void Cancelled_and_failed_writes_leave_nothing()
     {
-        Assert.ThrowsAny<OperationCanceledException>(() => _store.Write(_identity, [new PageRun(0, Filled(1))], null, new CancellationToken(canceled: true)));
+        Assert.ThrowsAny<OperationCanceledException>(() => _store.Write(_identity, [new PageRun(0, Filled(1))], cancellationToken: new CancellationToken(canceled: true)));
         Assert.Throws<InvalidOperationException>(() => _store.Write(_identity, Broken()));
         Assert.Empty(Directory.EnumerateFiles(_folder.File("x.d/web")));
 
