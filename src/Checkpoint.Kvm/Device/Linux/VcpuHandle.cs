@@ -21,6 +21,7 @@ public sealed unsafe class VcpuHandle : IVcpu
     private readonly Mapping _run;
     private readonly int _xsaveBytes;
     private readonly KickGate _kicks;
+    private Thread? _driver;
     private bool _wasInterrupted;
 
     internal VcpuHandle(KvmFd fd, KvmFd vm, Mapping run, int xsaveBytes, uint id, int index, int kickSignal)
@@ -164,10 +165,22 @@ public sealed unsafe class VcpuHandle : IVcpu
     }
 
     /// <inheritdoc/>
-    public void BindToCurrentThread() => _kicks.Bind();
+    public void BindToCurrentThread()
+    {
+        _kicks.Bind();
+        // An exit's data lies in this page: whoever disposes of the vCPU must not take it from under a handler that hangs.
+        var held = false;
+        _run.DangerousAddRef(ref held);
+        _driver = Thread.CurrentThread;
+    }
 
     /// <inheritdoc/>
-    public void Unbind() => _kicks.Unbind();
+    public void Unbind()
+    {
+        _kicks.Unbind();
+        if (Interlocked.Exchange(ref _driver, null) is not null)
+            _run.DangerousRelease();
+    }
 
     /// <inheritdoc/>
     public void Kick() => _kicks.Kick();
@@ -192,7 +205,11 @@ public sealed unsafe class VcpuHandle : IVcpu
     {
         if (_fd.IsClosed)
             return;
-        _kicks.Unbind();
+        // A thread that still drives it, in an exit handler perhaps, gives the page up itself.
+        if (_driver is { IsAlive: true } driver && driver != Thread.CurrentThread)
+            _kicks.Unbind();
+        else
+            Unbind();
         _run.Dispose();
         _fd.Dispose();
     }
