@@ -32,7 +32,7 @@ public sealed class DisposedVcpuTests
                 inHandler.SetResult();
                 isDisposed.Wait();
                 // In the page that the vCPU shares with the kernel: unmapped, this would end the process.
-                exit.Data.Fill(0);
+                exit.Data.Clear();
                 return Record.Exception(() => { vcpu.Run(); });
             }
             finally
