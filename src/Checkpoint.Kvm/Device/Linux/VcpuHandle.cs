@@ -22,6 +22,7 @@ public sealed unsafe class VcpuHandle : IVcpu
     private readonly int _xsaveBytes;
     private readonly VmFailure _failure;
     private readonly KickGate _kicks;
+    private Thread? _driver;
     private bool _wasInterrupted;
 
     internal VcpuHandle(KvmFd fd, KvmFd vm, Mapping run, VmFailure failure, int xsaveBytes, uint id, int index, int kickSignal)
@@ -167,10 +168,22 @@ public sealed unsafe class VcpuHandle : IVcpu
     }
 
     /// <inheritdoc/>
-    public void BindToCurrentThread() => _kicks.Bind();
+    public void BindToCurrentThread()
+    {
+        _kicks.Bind();
+        // An exit's data lies in this page: whoever disposes of the vCPU must not take it from under a handler that hangs.
+        var held = false;
+        _run.DangerousAddRef(ref held);
+        _driver = Thread.CurrentThread;
+    }
 
     /// <inheritdoc/>
-    public void Unbind() => _kicks.Unbind();
+    public void Unbind()
+    {
+        _kicks.Unbind();
+        if (Interlocked.Exchange(ref _driver, null) is not null)
+            _run.DangerousRelease();
+    }
 
     /// <inheritdoc/>
     public void Kick() => _kicks.Kick();
@@ -197,7 +210,11 @@ public sealed unsafe class VcpuHandle : IVcpu
     {
         if (_fd.IsClosed)
             return;
-        _kicks.Unbind();
+        // A thread that still drives it, in an exit handler perhaps, gives the page up itself.
+        if (_driver is { IsAlive: true } driver && driver != Thread.CurrentThread)
+            _kicks.Unbind();
+        else
+            Unbind();
         _failure.Remove(_kicks);
         _run.Dispose();
         _fd.Dispose();

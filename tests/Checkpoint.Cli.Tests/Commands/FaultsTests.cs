@@ -1,0 +1,55 @@
+namespace Checkpoint.Cli.Tests.Commands;
+
+public class FaultsTests
+{
+    [Fact]
+    public async Task Faults_of_a_file_are_told_as_they_are_injected_and_the_run_goes_on_without_the_checkpoints_that_they_cost()
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, """
+            { "seed": 1, "faults": [
+              { "call": "pwrite", "at": 1, "fail": "ENOSPC" },
+              { "call": "journal.append", "at": 3, "end": "lost-after-commit" },
+              { "call": "journal.prove", "at": 1, "fail": "EIO" } ] }
+            """);
+        var answer = await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--every", "20ms", "--checkpoints", "2", "--json", "--faults", faults);
+        Assert.Equal(0, answer.ExitCode);
+        var lines = answer.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => System.Text.Json.JsonDocument.Parse(line).RootElement).ToList();
+        Assert.Equal(
+            ["fail pwrite files", "unknown-written journal.append journal", "fail journal.prove journal"],
+            lines.Where(line => Name(line) == "fault").Select(line => $"{line.GetProperty("kind")} {line.GetProperty("call")} {line.GetProperty("participant")}"));
+        Assert.Equal(["append-unknown", "store-away", "store-back"], lines.Where(line => Name(line) == "store").Select(line => line.GetProperty("kind").GetString()));
+        Assert.Contains("ENOSPC, injected", answer.Event("aborted").GetProperty("reason").GetString(), StringComparison.Ordinal);
+        var stopped = answer.Event("stopped");
+        Assert.Equal((2, 1, 3), (stopped.GetProperty("checkpoints").GetInt32(), stopped.GetProperty("aborted").GetInt32(), stopped.GetProperty("faults").GetInt32()));
+        Assert.Equal(0, (await sandbox.RunAsync("verify")).ExitCode);
+    }
+
+    [Fact]
+    public async Task A_file_that_holds_no_faults_is_a_usage_error_that_says_where_and_nothing_is_created()
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, "{ \"faults\": [\n  { \"call\": \"KVM_RUM\", \"die\": true } ] }");
+        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", faults)).Fails(2, faults, "line 2, column 13", "KVM_RUN");
+        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", faults + ".no")).Fails(2, "cannot be read");
+        Assert.False(File.Exists(sandbox.Database));
+    }
+
+    [Fact]
+    public async Task A_vcpu_that_never_parks_does_not_keep_a_run_from_ending()
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, "{ \"faults\": [ { \"call\": \"vcpu.park\", \"vcpu\": 1, \"at\": 1, \"hang\": true } ] }");
+        var answer = await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--every", "20ms", "--for", "500ms", "--json", "--faults", faults);
+        Assert.True(answer.Event("stopped").GetProperty("verified").GetBoolean());
+    }
+
+    private static string? Name(System.Text.Json.JsonElement line) => line.GetProperty("event").GetString();
+
+    private static string Write(Sandbox sandbox, string json)
+    {
+        var path = Path.Combine(sandbox.Folder, "faults.json");
+        File.WriteAllText(path, json);
+        return path;
+    }
+}
