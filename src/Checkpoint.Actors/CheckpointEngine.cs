@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Checkpoint.Actors.Coordination;
 using Checkpoint.Actors.Hosting;
 using Checkpoint.Actors.Restoring;
 using Checkpoint.Kvm.Device;
@@ -62,6 +63,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <exception cref="IntegrityException">The machine's stream is damaged.</exception>
     public async Task<AttachedMachine> AttachAsync(string vm, MachineAttachment attachment, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(vm);
+        ArgumentNullException.ThrowIfNull(attachment);
         var held = Store.Lock(vm);
         try
         {
@@ -78,11 +81,12 @@ public sealed class CheckpointEngine : IAsyncDisposable
                 _time,
                 ended => _attached.TryRemove(new KeyValuePair<string, AttachedMachine>(ended.Vm, ended)));
             _attached[vm] = attached;
+            attached.Begin();
             return attached;
         }
         catch
         {
-            held.Dispose();
+            KeptLocks.GiveBack(held);
             throw;
         }
     }
@@ -142,8 +146,13 @@ public sealed class CheckpointEngine : IAsyncDisposable
         RegisterPolicy policy,
         ClockPolicy clock = ClockPolicy.Freeze,
         RegisterBatching? batching = null,
-        CancellationToken cancellationToken = default) =>
-        _restorer.RestoreAsync(kvm, reference, policy, clock, batching, cancellationToken);
+        CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(kvm);
+        ArgumentNullException.ThrowIfNull(reference);
+        ArgumentNullException.ThrowIfNull(policy);
+        return _restorer.RestoreAsync(kvm, reference, policy, clock, batching, cancellationToken);
+    }
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another
@@ -152,6 +161,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <returns>The running machine.</returns>
     public async Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(restored);
+        ArgumentNullException.ThrowIfNull(attachment);
         var recorded = await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false);
         return new DetachedMachine(attachment, recorded, _time);
     }

@@ -81,6 +81,9 @@ public sealed class CheckpointStore : IAsyncDisposable
             temporary);
     }
 
+    /// <summary>The same store with another journal around its own: whoever tests what is above it orders faults there.</summary>
+    internal CheckpointStore Around(Func<IJournal, IJournal> around) => new(around(Journal), Segments, _lock, _temporaryFolder);
+
     /// <summary>Takes the lock of a machine: the right to write its stream and parts.</summary>
     /// <exception cref="StoreException">Somebody else holds it (the message says who where that is known), the store is open for reading only, or its segments folder is another store's.</exception>
     /// <exception cref="ArgumentException">The name is not valid.</exception>

@@ -3,6 +3,9 @@ namespace Checkpoint.Actors.Coordination;
 /// <summary>Asks for a checkpoint at fixed intervals; turns that fall into a round under way are skipped, not made up for.</summary>
 internal sealed class CheckpointSchedule : IAsyncDisposable
 {
+    // Timers can do some weeks at most; a longer interval is waited for day by day.
+    private static readonly TimeSpan s_longestWait = TimeSpan.FromDays(1);
+
     private readonly TimeSpan _interval;
     private readonly TimeProvider _time;
     private readonly CancellationTokenSource _stop = new();
@@ -29,15 +32,24 @@ internal sealed class CheckpointSchedule : IAsyncDisposable
         {
             while (true)
             {
-                var passed = _time.GetElapsedTime(begun);
-                var next = _interval * (Math.Floor(passed / _interval) + 1);
-                await Task.Delay(next - passed, _time, stop).ConfigureAwait(false);
+                var turn = Math.Floor(_time.GetElapsedTime(begun) / _interval) + 1;
+                await UntilAsync(begun, _interval * turn, stop).ConfigureAwait(false);
                 await checkpoint().ConfigureAwait(false);
             }
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
             // Stopped between two rounds: a round under way is waited for.
+        }
+    }
+
+    // Timers count in the host's ticks and may come some milliseconds early: then the rest is waited for too.
+    private async Task UntilAsync(long begun, TimeSpan due, CancellationToken stop)
+    {
+        for (var rest = due - _time.GetElapsedTime(begun); rest > TimeSpan.Zero; rest = due - _time.GetElapsedTime(begun))
+        {
+            var wait = rest < s_longestWait ? TimeSpan.FromMilliseconds(Math.Ceiling(rest.TotalMilliseconds)) : s_longestWait;
+            await Task.Delay(wait, _time, stop).ConfigureAwait(false);
         }
     }
 }

@@ -31,6 +31,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private readonly StoreThread _disk;
     private readonly TimeSpan _recoverDeadline;
     private AttachedMachine? _attached;
+    private Exception? _bug;
     private long _lastRequest;
     private long _lastSnapshot;
 
@@ -61,9 +62,6 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
 
     public TimeSpan StopPatience { get; } = TimeSpan.FromSeconds(5);
 
-    // It waits for each of its writes itself.
-    public bool LeavesWriteBehind => false;
-
     public void Start(AttachedMachine attached)
     {
         _attached = attached;
@@ -87,7 +85,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         var caller = new TaskCompletionSource<CoordinatorReply>(TaskCreationOptions.RunContinuationsAsynchronously);
         _callers[id] = caller;
         if (!_mailbox.Post(request(id)) && _callers.TryRemove(id, out _))
-            caller.SetResult(new CoordinatorReply.Refused(new Refusal.Stopping()));
+            caller.SetResult(new CoordinatorReply.Refused(Volatile.Read(ref _bug) is { } bug ? new Refusal.CoordinatorEnded(bug.Message) : new Refusal.Stopping()));
         return caller.Task;
     }
 
@@ -110,6 +108,8 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         catch (Exception bug)
         {
             // A bug of ours must not keep the guest: everybody runs, nobody waits for an answer that will not come.
+            Volatile.Write(ref _bug, bug);
+            _attached?.OnCoordinatorLost($"the coordinator has ended: {bug.Message}");
             Dispose();
             foreach (var participant in _host.Participants.Where(each => each.Kind != ParticipantKind.Machine))
                 _host.Tell(new CoordinatorEffect.ResumeParticipant(new RoundId(0), participant.Index));
