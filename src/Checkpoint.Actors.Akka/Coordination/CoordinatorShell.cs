@@ -168,9 +168,9 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         var reply = _requests.Add(request, out var input);
         _guardian.Tell(input);
         if (_bug is { } bug)
-            _requests.RefuseAll(new Refusal.CoordinatorEnded(bug.Message));
+            _requests.Refuse(input, new Refusal.CoordinatorEnded(bug.Message));
         else if (_isClosed)
-            _requests.RefuseAll(new Refusal.Stopping());
+            _requests.Refuse(input, new Refusal.Stopping());
         return reply;
     }
 
@@ -267,7 +267,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
             }
         }
 
-        TidyUp(parts => parts.DeleteDocuments([], Coordinator.History.Head));
+        TidyUp(parts => parts.Finish(Coordinator.History.Head));
         Disk.Close();
         FailToStart(new StoreException(StoreFailure.Unusable, $"the actor system stopped while the machine '{Held.Vm}' was attached; start it again"));
         _requests.RefuseAll(new Refusal.Stopping());

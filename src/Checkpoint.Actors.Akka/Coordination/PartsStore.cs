@@ -97,6 +97,13 @@ internal sealed class PartsStore(IMachineLock held, CheckpointStore store, Check
             writer.Discard(_last.Round);
     }
 
+    /// <summary>Nothing more is stored: what was stored last is put on record as named by the stream, and what is superfluous goes.</summary>
+    public void Finish(JournalHead head)
+    {
+        if (_doubt is null && !_ownershipLost && (_superfluous.Count > 0 || _last != default))
+            Transact(head, null);
+    }
+
     /// <summary>Deletes segments that no event names any more.</summary>
     public void DeleteSegments(ImmutableArray<SegmentPart> segments)
     {

@@ -35,6 +35,9 @@ internal sealed class PendingRequests
             caller.TrySetResult(reply.Answer);
     }
 
+    public void Refuse(CoordinatorInput.Request request, Refusal obstacle) =>
+        Answer(new CoordinatorEffect.Reply(request.RequestId, new CoordinatorReply.Refused(obstacle)));
+
     public void RefuseAll(Refusal obstacle) => EndAll(caller => caller.TrySetResult(new CoordinatorReply.Refused(obstacle)));
 
     public void FailAll(Exception failure) => EndAll(caller => caller.TrySetException(failure));

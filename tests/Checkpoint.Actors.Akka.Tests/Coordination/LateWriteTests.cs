@@ -47,6 +47,24 @@ public sealed class LateWriteTests : ActorSystemTests
         await AssertNextOwnerFindsAsync(2);
     }
 
+    [Fact]
+    public async Task A_verification_between_the_document_and_its_event_tells_of_a_checkpoint_that_is_not_committed_and_of_no_damage()
+    {
+        using var guest = Guest();
+        var (attached, round) = await WithWriteUnderWayAsync(guest);
+        await using var reader = CheckpointStore.Open(Options with { ReadOnly = true }, TimeProvider.System);
+        var report = await reader.VerifyAsync();
+        Assert.Empty(report.Damages);
+        Assert.Equal([new Uncommitted("a", 2)], report.Uncommitted);
+        Assert.IsType<CheckpointOutcome.Committed>(await round);
+        report = await reader.VerifyAsync();
+        Assert.Equal((2L, 0, 0), (report.Checkpoints, report.Damages.Count, report.Uncommitted.Count));
+
+        // Once the machine has stopped, an event that goes missing is missed.
+        await TellAsync(attached.Machine, new MachineCommand.StopMachine());
+        Assert.Null(await Extension.Engine.Store.Journal.LoadDocumentAheadAsync("a"));
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
