@@ -78,7 +78,7 @@ public sealed class CheckpointSettingsTests
               dispatcher.throughput = 5
               coordinator {
                 prepare-deadline = 11s, park-deadline = 12s, capture-deadline = 13s, resume-deadline = 14s, store-grace = 0ms, recover-deadline = 250ms
-                mode = Incremental, max-chain = 1, keep = 3
+                mode = Incremental, max-chain = 1, keep = 3, compress = yes
               }
             }
             """).WithFallback(CheckpointExtension.DefaultConfig()));
@@ -103,6 +103,7 @@ public sealed class CheckpointSettingsTests
                     RecoverDeadline = TimeSpan.FromMilliseconds(250),
                     Mode = CheckpointMode.Incremental,
                     MaxChain = 1,
+                    Compress = true,
                     Keep = 3,
                 },
             },
