@@ -18,10 +18,12 @@ internal sealed class JournalFence(ActorSystem system, CheckpointSettings settin
         try
         {
             var journal = global::Akka.Persistence.Persistence.Instance.Apply(system).JournalFor(settings.JournalPluginId);
-            await journal.Ask<object>(
+            var answer = journal.Ask<object>(
                 asker => new WriteMessages([], asker, 0),
                 settings.JournalPatience,
-                CancellationToken.None).ConfigureAwait(false);
+                CancellationToken.None);
+            // A journal that has ended answers nobody.
+            await await Task.WhenAny(answer, system.WhenTerminated).ConfigureAwait(false);
         }
         catch (Exception failure)
         {
