@@ -65,7 +65,7 @@ public sealed record CheckpointSettings
     private static CoordinatorOptions CoordinatorOf(SettingsSection section)
     {
         section.KnowOnly(
-            "prepare-deadline", "park-deadline", "capture-deadline", "resume-deadline", "store-grace", "recover-deadline", "mode", "max-chain", "compress", "keep");
+            "prepare-deadline", "park-deadline", "capture-deadline", "resume-deadline", "store-grace", "recover-deadline", "restore-deadline", "mode", "max-chain", "compress", "keep");
         var keep = section.WholeNumber("keep");
         if (keep < 0)
             throw section.Wrong("keep", "0 to keep all, or how many to keep");
@@ -77,6 +77,7 @@ public sealed record CheckpointSettings
             ResumeDeadline = section.Duration("resume-deadline"),
             StoreGrace = section.Duration("store-grace"),
             RecoverDeadline = section.Duration("recover-deadline"),
+            RestoreDeadline = section.Duration("restore-deadline"),
             Mode = section.Text("mode").ToUpperInvariant() switch
             {
                 "FULL" => CheckpointMode.Full,

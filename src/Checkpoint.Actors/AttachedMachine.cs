@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Security.Cryptography;
 using Checkpoint.Actors.Coordination;
+using Checkpoint.Actors.Hosting;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Storage.Locks;
@@ -16,16 +16,19 @@ public sealed class AttachedMachine : IAsyncDisposable
     private readonly ICoordinatorActor _coordinator;
     private readonly IMachineLock _held;
     private readonly TimeProvider _time;
-    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly IEngineThreads _threads;
+    private readonly TaskCompletionSource<string> _ended;
     private readonly Action<AttachedMachine> _onDisposed;
     private readonly object _gate = new();
     private CheckpointSchedule? _schedule;
-    private Task? _stopping;
-    private Task? _disposal;
+    private TaskCompletionSource? _stopping;
+    private TaskCompletionSource? _disposal;
     private bool _isStopRequested;
 
-    internal AttachedMachine(ICoordinatorActor coordinator, IMachineLock held, TimeProvider time, Action<AttachedMachine> onDisposed)
+    internal AttachedMachine(ICoordinatorActor coordinator, IMachineLock held, TimeProvider time, IEngineThreads threads, Action<AttachedMachine> onDisposed)
     {
+        _threads = threads;
+        _ended = new TaskCompletionSource<string>(threads.Completion);
         _coordinator = coordinator;
         _held = held;
         _time = time;
@@ -60,6 +63,15 @@ public sealed class AttachedMachine : IAsyncDisposable
     public event EventHandler<CheckpointOutcome>? RoundEnded;
 
     /// <summary>
+    /// Raised when something happens to the machine's store that its operator may want to know at once. Handlers run on threads
+    /// of the engine's that no guest waits for; what they throw is dropped.
+    /// </summary>
+    public event EventHandler<MachineNotice>? Noticed;
+
+    /// <summary>Where a round stands just now; null where the host cannot tell from outside.</summary>
+    public RoundPhase? Phase => _coordinator.Phase;
+
+    /// <summary>
     /// Drives one vCPU on the calling thread; returns when the vCPU has ended. For attachments with
     /// <see cref="MachineAttachment.EmbedderDrivesVcpus"/>; one thread for each vCPU, each called once.
     /// </summary>
@@ -87,7 +99,7 @@ public sealed class AttachedMachine : IAsyncDisposable
                 throw new InvalidOperationException($"Machine '{Vm}' has been stopped.");
             if (_schedule is not null)
                 throw new InvalidOperationException($"Machine '{Vm}' has a schedule already.");
-            _schedule = new CheckpointSchedule(interval, _time, TakeScheduledAsync);
+            _schedule = new CheckpointSchedule(interval, _time, _threads, TakeScheduledAsync);
         }
     }
 
@@ -111,12 +123,9 @@ public sealed class AttachedMachine : IAsyncDisposable
     /// </summary>
     public Task StopAsync()
     {
-        // Whoever asks first stops it; all who ask wait for the same end.
         lock (_gate)
-        {
             _isStopRequested = true;
-            return _stopping ??= StopOnceAsync();
-        }
+        return BeOnce(ref _stopping, StopOnceAsync);
     }
 
     /// <inheritdoc/>
@@ -135,51 +144,86 @@ public sealed class AttachedMachine : IAsyncDisposable
     }
 
     /// <summary>Gives everything back although nobody may have asked for it: the host that ran it has given it up.</summary>
-    internal Task EndAsync()
-    {
-        lock (_gate)
-            return _disposal ??= EndOnceAsync();
-    }
+    internal Task EndAsync() => BeOnce(ref _disposal, EndOnceAsync);
 
     private async Task EndOnceAsync()
     {
-        await Task.Yield(); // The caller holds the gate.
         try
         {
-            Task stopping;
-            lock (_gate)
-                stopping = _stopping ??= StopOnceAsync();
-            await stopping.ConfigureAwait(false);
+            await BeOnce(ref _stopping, StopOnceAsync).ConfigureAwait(false);
         }
         finally
         {
+            if (_coordinator.LeavesWriteBehind)
+                KeptLocks.Keep(_held);
             KeptLocks.GiveBack(_held);
             _onDisposed(this);
         }
     }
 
+    // Whoever asks first does it; all who ask wait for the same end.
+    private Task BeOnce(ref TaskCompletionSource? once, Func<Task> act)
+    {
+        TaskCompletionSource ended;
+        lock (_gate)
+        {
+            if (once is not null)
+                return once.Task;
+            once = ended = new TaskCompletionSource(_threads.Completion);
+        }
+
+        _ = CompleteAsync(act, ended);
+        return ended.Task;
+    }
+
+    private static async Task CompleteAsync(Func<Task> act, TaskCompletionSource ended)
+    {
+        try
+        {
+            await act().ConfigureAwait(false);
+            ended.SetResult();
+        }
+        catch (Exception failure)
+        {
+            ended.SetException(failure);
+        }
+    }
+
     private async Task StopOnceAsync()
     {
-        await Task.Yield(); // The caller holds the gate.
         try
         {
             if (_schedule is not null)
-                await _schedule.DisposeAsync().ConfigureAwait(false);
+                await WaitAsync(_schedule.DisposeAsync().AsTask()).ConfigureAwait(false);
         }
         finally
         {
             try
             {
-                await _coordinator.AskAsync(id => new CoordinatorInput.Stop(id)).ConfigureAwait(false);
+                await WaitAsync(_coordinator.AskAsync(id => new CoordinatorInput.Stop(id))).ConfigureAwait(false);
             }
             finally
             {
                 // Also where the coordinator was lost meanwhile: the lock is given back after all that it had under way.
                 await _coordinator.Host.StopAsync(_coordinator.StopPatience, _time).ConfigureAwait(false);
                 _coordinator.Dispose();
-                await _coordinator.Completion.ConfigureAwait(false);
+                await WaitAsync(_coordinator.Completion).ConfigureAwait(false);
             }
         }
+    }
+
+    // A store that hangs must not keep whoever stops the machine; the lock is not given back then.
+    private async Task WaitAsync(Task ending)
+    {
+        if (_coordinator.StopDeadline is { } deadline && !ending.IsCompleted)
+        {
+            using var over = new CancellationTokenSource();
+            if (await Task.WhenAny(ending, Task.Delay(deadline, _time, over.Token)).ConfigureAwait(false) != ending)
+                return;
+            over.Cancel();
+        }
+
+        await ending.ConfigureAwait(false);
     }
 
     private async Task TakeScheduledAsync()
@@ -198,7 +242,7 @@ public sealed class AttachedMachine : IAsyncDisposable
     private async Task<CheckpointOutcome> CheckpointAsync(CheckpointTrigger trigger, string? label)
     {
         Span<byte> random = stackalloc byte[16];
-        RandomNumberGenerator.Fill(random);
+        _threads.FillRandom(random);
         var checkpoint = new CheckpointId(System.Buffers.Binary.BinaryPrimitives.ReadUInt128BigEndian(random));
         var begun = _time.GetTimestamp();
         var reply = await _coordinator.AskAsync(id => new CoordinatorInput.BeginCheckpoint(id, checkpoint, trigger, label)).ConfigureAwait(false);
@@ -213,13 +257,18 @@ public sealed class AttachedMachine : IAsyncDisposable
         return outcome;
     }
 
-    private void Announce(CheckpointOutcome outcome)
+    /// <summary>Tells whoever listens.</summary>
+    internal void Notice(MachineNotice notice) => Raise(Noticed, notice);
+
+    private void Announce(CheckpointOutcome outcome) => Raise(RoundEnded, outcome);
+
+    private void Raise<T>(EventHandler<T>? listeners, T what)
     {
-        foreach (var handler in RoundEnded?.GetInvocationList() ?? [])
+        foreach (var handler in listeners?.GetInvocationList() ?? [])
         {
             try
             {
-                ((EventHandler<CheckpointOutcome>)handler)(this, outcome);
+                ((EventHandler<T>)handler)(this, what);
             }
             catch (Exception)
             {

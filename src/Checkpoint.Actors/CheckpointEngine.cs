@@ -32,7 +32,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         _host = host;
         _time = time;
         _finder = new CheckpointFinder(store);
-        _restorer = new MachineRestorer(store, _finder, time);
+        _restorer = new MachineRestorer(store, _finder, time, host.Threads);
     }
 
     /// <summary>The machines under the engine's care.</summary>
@@ -44,12 +44,13 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <summary>Opens a store.</summary>
     /// <param name="options">Which one.</param>
     /// <param name="time">The clock; the system's where none is given.</param>
+    /// <param name="defaults">The deadline of restores, and what machines go by that are attached without options of their own.</param>
     /// <exception cref="StoreException">The store cannot be used; the message says why and what to do.</exception>
-    public static CheckpointEngine Open(StoreOptions options, TimeProvider? time = null)
+    public static CheckpointEngine Open(StoreOptions options, TimeProvider? time = null, CoordinatorOptions? defaults = null)
     {
         var clock = time ?? TimeProvider.System;
         var store = CheckpointStore.Open(options, clock);
-        return new CheckpointEngine(store, clock, new BuiltInHost(store, clock));
+        return new CheckpointEngine(store, clock, new BuiltInHost(store, clock, defaults: defaults));
     }
 
     /// <summary>
@@ -79,6 +80,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
                 await _host.CoordinateAsync(held, history, attachment, cancellationToken).ConfigureAwait(false),
                 held,
                 _time,
+                _host.Threads,
                 ended => _attached.TryRemove(new KeyValuePair<string, AttachedMachine>(ended.Vm, ended)));
             _attached[vm] = attached;
             attached.Begin();
@@ -131,7 +133,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         CheckpointReference reference,
         ClockPolicy clock = ClockPolicy.Freeze,
         CancellationToken cancellationToken = default) =>
-        RestoreAsync(kvm, reference, RegisterPolicy.Strict, clock, cancellationToken: cancellationToken);
+        RestoreAsync(kvm, reference, new RestoreOptions { Clock = clock }, cancellationToken);
 
     /// <summary>As above, where a policy says which registers may differ; those that did are <see cref="RestoredMachine.Leniences"/>.</summary>
     /// <param name="kvm">Where to build it.</param>
@@ -146,12 +148,23 @@ public sealed class CheckpointEngine : IAsyncDisposable
         RegisterPolicy policy,
         ClockPolicy clock = ClockPolicy.Freeze,
         RegisterBatching? batching = null,
-        CancellationToken cancellationToken = default)
+        CancellationToken cancellationToken = default) =>
+        RestoreAsync(kvm, reference, new RestoreOptions { Policy = policy, Clock = clock, Batching = batching }, cancellationToken);
+
+    /// <summary>As above, with everything that can be chosen.</summary>
+    /// <param name="kvm">Where to build it.</param>
+    /// <param name="reference">The checkpoint.</param>
+    /// <param name="options">How.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    /// <exception cref="LazyFillRefusedException">Memory was to come in lazily, and cannot here.</exception>
+    public Task<RestoredMachine> RestoreAsync(
+        IKvm kvm, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(kvm);
         ArgumentNullException.ThrowIfNull(reference);
-        ArgumentNullException.ThrowIfNull(policy);
-        return _restorer.RestoreAsync(kvm, reference, policy, clock, batching, cancellationToken);
+        ArgumentNullException.ThrowIfNull(options);
+        return TimedRestore.RunAsync(
+            token => _restorer.RestoreAsync(kvm, reference, options, token), _host.Defaults.RestoreDeadline, _time, _host.Threads, cancellationToken);
     }
 
     /// <summary>
@@ -164,7 +177,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(restored);
         ArgumentNullException.ThrowIfNull(attachment);
         var recorded = await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false);
-        return new DetachedMachine(attachment, recorded, _time);
+        return new DetachedMachine(attachment, recorded, _time, _host.Threads);
     }
 
     /// <inheritdoc/>

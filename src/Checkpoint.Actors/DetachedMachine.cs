@@ -10,13 +10,14 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
 
     private readonly MachineHost _host;
     private readonly TimeProvider _time;
-    private readonly TaskCompletionSource<string> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _ended;
 
-    internal DetachedMachine(MachineAttachment attachment, bool isRecorded, TimeProvider time)
+    internal DetachedMachine(MachineAttachment attachment, bool isRecorded, TimeProvider time, IEngineThreads threads)
     {
         IsRecorded = isRecorded;
         _time = time;
-        _host = new MachineHost(attachment, this);
+        _ended = new TaskCompletionSource<string>(threads.Completion);
+        _host = new MachineHost(attachment, this, threads);
         _host.Start();
     }
 

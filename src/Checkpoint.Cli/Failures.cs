@@ -2,6 +2,7 @@ using Checkpoint.Actors;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage;
 
@@ -17,11 +18,15 @@ internal static class Failures
     {
         CommandException known => (known.ExitCode, known.Message),
         OperationCanceledException => (ExitCode.Interrupted, "interrupted"),
+        GuestMemoryException { InnerException: { } lost } => Describe(lost),
+        LazyFillRefusedException => (ExitCode.Failed, OneLine(exception.Message)),
         IntegrityException or InvalidHistoryException => (ExitCode.Damaged, OneLine(exception.Message)),
         StoreException { Failure: StoreFailure.NotFound } => (ExitCode.NotFound, exception.Message),
         StoreException { Failure: StoreFailure.BadUri } => (ExitCode.Usage, exception.Message),
         StoreException { Failure: StoreFailure.Damaged } => (ExitCode.Damaged, exception.Message),
         StoreException => (ExitCode.Failed, exception.Message),
+        FaultFileException => (ExitCode.Usage, OneLine(exception.Message)),
+        TimeoutException => (ExitCode.Failed, OneLine(exception.Message)),
         RegisterPolicyException => (ExitCode.Usage, OneLine(exception.Message)),
         RestoreRefusedException refused => (ExitCode.Failed, Describe(refused)),
         KvmException => (ExitCode.Failed, $"{OneLine(exception.Message)}; 'checkpoint doctor' shows what this host offers"),

@@ -52,7 +52,7 @@ public sealed class CheckpointStore : IAsyncDisposable
     /// <exception cref="StoreException">There is no such store, or it cannot be used.</exception>
     public static CheckpointStore Open(StoreOptions options, TimeProvider time)
     {
-        var files = options.Faults is { } faults ? new FaultyFiles(SystemFiles.Instance, faults) : null;
+        ISegmentFiles files = options.Faults is { } faults ? new FaultyFiles(SystemFiles.Instance, faults) : SystemFiles.Instance;
         if (StoreUri.Parse(options.Uri).SqlitePath is { } path)
         {
             var journal = SqliteJournal.Open(path, options.ReadOnly, time);
@@ -83,6 +83,11 @@ public sealed class CheckpointStore : IAsyncDisposable
 
     /// <summary>The same store with another journal around its own: whoever tests what is above it orders faults there.</summary>
     internal CheckpointStore Around(Func<IJournal, IJournal> around) => new(around(Journal), Segments, _lock, _temporaryFolder);
+    /// <summary>A store that is made of these parts.</summary>
+    /// <param name="journal">The journal; the store disposes of it.</param>
+    /// <param name="segments">The segments.</param>
+    /// <param name="lock">Takes the lock of a machine.</param>
+    internal static CheckpointStore Of(IJournal journal, SegmentStore segments, Func<string, IMachineLock> @lock) => new(journal, segments, @lock, null);
 
     /// <summary>Takes the lock of a machine: the right to write its stream and parts.</summary>
     /// <exception cref="StoreException">Somebody else holds it (the message says who where that is known), the store is open for reading only, or its segments folder is another store's.</exception>

@@ -77,7 +77,7 @@ public sealed class CheckpointSettingsTests
               run-coordinated-shutdown = off
               dispatcher.throughput = 5
               coordinator {
-                prepare-deadline = 11s, park-deadline = 12s, capture-deadline = 13s, resume-deadline = 14s, store-grace = 0ms, recover-deadline = 250ms
+                prepare-deadline = 11s, park-deadline = 12s, capture-deadline = 13s, resume-deadline = 14s, store-grace = 0ms, recover-deadline = 250ms, restore-deadline = 15s
                 mode = Incremental, max-chain = 1, keep = 3, compress = yes
               }
             }
@@ -101,6 +101,7 @@ public sealed class CheckpointSettingsTests
                     ResumeDeadline = TimeSpan.FromSeconds(14),
                     StoreGrace = TimeSpan.Zero,
                     RecoverDeadline = TimeSpan.FromMilliseconds(250),
+                    RestoreDeadline = TimeSpan.FromSeconds(15),
                     Mode = CheckpointMode.Incremental,
                     MaxChain = 1,
                     Compress = true,

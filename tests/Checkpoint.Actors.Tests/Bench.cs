@@ -78,8 +78,8 @@ internal sealed class Bench : IAsyncDisposable
         Keep = keep,
     };
 
-    public Task<RestoredMachine> RestoreAsync(long number, string vm = Vm) =>
-        Engine.RestoreAsync(Host, new CheckpointReference.Numbered(vm, number));
+    public Task<RestoredMachine> RestoreAsync(long number, string vm = Vm, MemoryFill fill = MemoryFill.Auto) =>
+        Engine.RestoreAsync(Host, new CheckpointReference.Numbered(vm, number), new RestoreOptions { Fill = fill });
 
     /// <summary>Brings a checkpoint back, verifies it, lets it run and verifies again.</summary>
     public async Task RestoreAndRunOnAsync(long number)

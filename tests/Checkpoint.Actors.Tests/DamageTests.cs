@@ -63,7 +63,7 @@ public sealed class DamageTests
     private static async Task AssertRefusedAsync(Bench bench, string part)
     {
         var before = OwnThreads.Fds(bench.MachineFolder);
-        var damage = await Assert.ThrowsAsync<IntegrityException>(() => bench.RestoreAsync(1));
+        var damage = await Assert.ThrowsAsync<IntegrityException>(() => bench.RestoreAsync(1, fill: MemoryFill.Eager));
         Assert.StartsWith(part, damage.Part, StringComparison.Ordinal);
         Assert.Equal((Bench.Vm, (long?)1), (damage.Vm, damage.Checkpoint));
         Assert.Equal(before, OwnThreads.Fds(bench.MachineFolder));

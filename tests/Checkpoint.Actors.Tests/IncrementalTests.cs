@@ -34,6 +34,30 @@ public sealed class IncrementalTests
     }
 
     [KvmFact]
+    public async Task A_compressed_checkpoint_says_how_much_memory_it_holds_and_is_restored_like_any_other()
+    {
+        await using var bench = Bench.Open(isOnDisk: true);
+        using (var guest = bench.Guest(GuestKind.Counter, vcpus: 2))
+        {
+            await using var machine = await bench.AttachAsync(guest, s_incremental with { Compress = true });
+            machine.Start();
+            for (var i = 0; i < 7; i++)
+            {
+                var committed = await Bench.CommittedAsync(machine);
+                Assert.Equal(i % 5 == 0 ? CheckpointMode.Full : CheckpointMode.Incremental, committed.Mode);
+                Assert.Equal(committed.DirtyPages * 4096, committed.MemoryBytes);
+                using var segment = bench.Engine.Store.Segments.Open(Bench.Vm, committed);
+                Assert.True(segment.IsCompressed);
+                await Task.Delay(2);
+            }
+        }
+
+        for (var number = 1; number <= 7; number++)
+            await bench.RestoreAndRunOnAsync(number);
+        Assert.Empty((await bench.Engine.Store.VerifyAsync()).Damages);
+    }
+
+    [KvmFact]
     public async Task An_increment_holds_what_was_written_and_a_guest_at_rest_next_to_nothing()
     {
         await using var bench = Bench.Open();

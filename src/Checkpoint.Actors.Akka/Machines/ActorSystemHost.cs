@@ -3,6 +3,7 @@ using Checkpoint.Actors.Akka.Coordination;
 using Checkpoint.Actors.Akka.Persistence;
 using Checkpoint.Actors.Coordination;
 using Checkpoint.Actors.Hosting;
+using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage;
@@ -23,6 +24,8 @@ internal sealed class ActorSystemHost(
 {
     private const string EngineEnded = "the engine's actor, /user/checkpoint, has ended; start the actor system again";
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
+    public CoordinatorOptions Defaults => settings.Coordinator;
 
     public async Task<AppendOutcome> AppendAsync(IMachineLock held, JournalHead expected, MachineEvent @event, CancellationToken cancellationToken)
     {

@@ -1,3 +1,5 @@
+using Checkpoint.Actors.Hosting;
+
 namespace Checkpoint.Actors.Coordination;
 
 /// <summary>Asks for a checkpoint at fixed intervals; turns that fall into a round under way are skipped, not made up for.</summary>
@@ -8,48 +10,78 @@ internal sealed class CheckpointSchedule : IAsyncDisposable
 
     private readonly TimeSpan _interval;
     private readonly TimeProvider _time;
-    private readonly CancellationTokenSource _stop = new();
+    private readonly IEngineThreads _threads;
+    private readonly Lock _gate = new();
     private readonly Task _loop;
+    private TaskCompletionSource? _turn;
+    private bool _isStopped;
 
-    public CheckpointSchedule(TimeSpan interval, TimeProvider time, Func<Task> checkpoint)
+    public CheckpointSchedule(TimeSpan interval, TimeProvider time, IEngineThreads threads, Func<Task> checkpoint)
     {
         _interval = interval;
         _time = time;
-        _loop = RunAsync(checkpoint, _stop.Token);
+        _threads = threads;
+        _loop = RunAsync(checkpoint);
     }
 
+    /// <summary>Ends between two rounds: a round under way is waited for.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync().ConfigureAwait(false);
+        TaskCompletionSource? turn;
+        lock (_gate)
+        {
+            _isStopped = true;
+            turn = _turn;
+        }
+
+        turn?.TrySetResult();
         await _loop.ConfigureAwait(false);
-        _stop.Dispose();
     }
 
-    private async Task RunAsync(Func<Task> checkpoint, CancellationToken stop)
+    private async Task RunAsync(Func<Task> checkpoint)
     {
         var begun = _time.GetTimestamp();
-        try
+        while (true)
         {
-            while (true)
-            {
-                var turn = Math.Floor(_time.GetElapsedTime(begun) / _interval) + 1;
-                await UntilAsync(begun, _interval * turn, stop).ConfigureAwait(false);
-                await checkpoint().ConfigureAwait(false);
-            }
-        }
-        catch (OperationCanceledException) when (stop.IsCancellationRequested)
-        {
-            // Stopped between two rounds: a round under way is waited for.
+            var turn = Math.Floor(_time.GetElapsedTime(begun) / _interval) + 1;
+            if (!await IsTurnAsync(begun, _interval * turn).ConfigureAwait(false))
+                return;
+            await checkpoint().ConfigureAwait(false);
         }
     }
 
-    // Timers count in the host's ticks and may come some milliseconds early: then the rest is waited for too.
-    private async Task UntilAsync(long begun, TimeSpan due, CancellationToken stop)
+    // False where it was stopped meanwhile.
+    private async Task<bool> IsTurnAsync(long begun, TimeSpan due)
     {
-        for (var rest = due - _time.GetElapsedTime(begun); rest > TimeSpan.Zero; rest = due - _time.GetElapsedTime(begun))
+        while (true)
         {
-            var wait = rest < s_longestWait ? TimeSpan.FromMilliseconds(Math.Ceiling(rest.TotalMilliseconds)) : s_longestWait;
-            await Task.Delay(wait, _time, stop).ConfigureAwait(false);
+            lock (_gate)
+            {
+                if (_isStopped)
+                    return false;
+            }
+
+            // Timers count in the host's ticks and may come some milliseconds early: then the rest is waited for too.
+            var rest = due - _time.GetElapsedTime(begun);
+            if (rest <= TimeSpan.Zero)
+                return true;
+            await WaitAsync(rest < s_longestWait ? rest : s_longestWait).ConfigureAwait(false);
         }
+    }
+
+    private async Task WaitAsync(TimeSpan time)
+    {
+        var turn = new TaskCompletionSource(_threads.Completion);
+        lock (_gate)
+        {
+            if (_isStopped)
+                return;
+            _turn = turn;
+        }
+
+        // A timer counts in whole milliseconds and drops the rest: the turn would begin before its time, and then once more.
+        var whole = TimeSpan.FromMilliseconds(Math.Ceiling(time.TotalMilliseconds));
+        using var timer = _time.CreateTimer(static turn => ((TaskCompletionSource)turn!).TrySetResult(), turn, whole, Timeout.InfiniteTimeSpan);
+        await turn.Task.ConfigureAwait(false);
     }
 }

@@ -21,7 +21,9 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
     private Written? _written;
 
     /// <summary>Encodes the state document and writes the memory's segment, synced.</summary>
-    public StoredParts Store(CoordinatorEffect.StoreParts effect)
+    /// <param name="effect">Which round.</param>
+    /// <param name="cancellationToken">Ends the writing; what was written is removed.</param>
+    public StoredParts Store(CoordinatorEffect.StoreParts effect, CancellationToken cancellationToken = default)
     {
         var machine = host.Machine;
         _document.ResetWrittenCount();
@@ -30,8 +32,8 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
         var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, machine.Memory.Mode, effect.Parent);
         var copies = machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes));
         var segment = compresses
-            ? StoreThread.BesideGuests(() => store.Segments.Write(identity, copies, PageEncoding.Brotli))
-            : store.Segments.Write(identity, copies);
+            ? StoreThread.BesideGuests(() => store.Segments.Write(identity, copies, PageEncoding.Brotli, cancellationToken: cancellationToken))
+            : store.Segments.Write(identity, copies, cancellationToken: cancellationToken);
         var pages = machine.Memory.Pages;
         _written = new Written(effect.Round, effect.Number, document, segment);
         return new StoredParts(

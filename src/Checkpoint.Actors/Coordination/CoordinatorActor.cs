@@ -21,6 +21,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private readonly IMachineLock _held;
     private readonly CheckpointStore _store;
     private readonly TimeProvider _time;
+    private readonly IEngineThreads _threads;
     private readonly Coordinator _coordinator;
     private readonly MachineHost _host;
     private readonly CheckpointWriter _writer;
@@ -29,7 +30,8 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
     private readonly DeadlineTimers _deadlines;
     private readonly StoreThread _disk;
-    private readonly TimeSpan _recoverDeadline;
+    private readonly CoordinatorOptions _options;
+    private readonly StoreWatch _watch;
     private AttachedMachine? _attached;
     private Exception? _bug;
     private long _lastRequest;
@@ -40,19 +42,31 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         CheckpointStore store,
         MachineHistory history,
         MachineAttachment attachment,
-        TimeProvider time)
+        TimeProvider time,
+        IEngineThreads? threads = null,
+        CoordinatorOptions? options = null)
     {
         _held = held;
+        _threads = threads ?? EngineThreads.Own;
+        _options = options ?? attachment.Options;
         _store = store;
         _time = time;
-        _host = new MachineHost(attachment, this);
-        _coordinator = new Coordinator(history, _host.Participants, attachment.Options);
-        _writer = new CheckpointWriter(held, store, _host, attachment.Options.Compress);
-        _disk = new StoreThread(time);
+        _host = new MachineHost(attachment, this, _threads);
+        _coordinator = new Coordinator(history, _host.Participants, _options);
+        _writer = new CheckpointWriter(held, store, _host, _options.Compress);
+        _disk = new StoreThread(time, _threads);
         _deadlines = new DeadlineTimers(time, report => _mailbox.Post(report));
-        _recoverDeadline = attachment.Options.RecoverDeadline;
+        _watch = new StoreWatch(_options.StoreDeadline, time, Notice);
         _lastSnapshot = history.Head.SequenceNumber;
     }
+
+    /// <summary>Where the decisions stand.</summary>
+    public RoundPhase Phase => _coordinator.Phase;
+
+    RoundPhase? ICoordinatorActor.Phase => Phase;
+
+    /// <summary>What the coordinator takes the stream to say; read by whoever drives this without threads.</summary>
+    internal MachineHistory History => _coordinator.History;
 
     /// <summary>The machine's actors.</summary>
     public MachineHost Host => _host;
@@ -61,6 +75,11 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     public Task Completion { get; private set; } = Task.CompletedTask;
 
     public TimeSpan StopPatience { get; } = TimeSpan.FromSeconds(5);
+
+    public TimeSpan? StopDeadline => _options.StopDeadline;
+
+    // It waits for each of its writes itself; one that is still at work hangs.
+    public bool LeavesWriteBehind => !Completion.IsCompleted;
 
     public void Start(AttachedMachine attached)
     {
@@ -74,6 +93,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     {
         _mailbox.Close();
         _deadlines.Dispose();
+        _watch.Dispose();
         _disk.Close();
     }
 
@@ -82,7 +102,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     public Task<CoordinatorReply> AskAsync(Func<long, CoordinatorInput.Request> request)
     {
         var id = Interlocked.Increment(ref _lastRequest);
-        var caller = new TaskCompletionSource<CoordinatorReply>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var caller = new TaskCompletionSource<CoordinatorReply>(_threads.Completion);
         _callers[id] = caller;
         if (!_mailbox.Post(request(id)) && _callers.TryRemove(id, out _))
             caller.SetResult(new CoordinatorReply.Refused(Volatile.Read(ref _bug) is { } bug ? new Refusal.CoordinatorEnded(bug.Message) : new Refusal.Stopping()));
@@ -160,7 +180,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
                 _disk.Post(() => _writer.Discard(discard.Round));
                 break;
             case CoordinatorEffect.Recover recover:
-                _ = Task.Run(() => RecoverAsync(recover.AppendId));
+                _threads.Run(() => RecoverAsync(recover.AppendId));
                 break;
             case CoordinatorEffect.Reply reply:
                 if (_callers.TryRemove(reply.RequestId, out var caller))
@@ -173,9 +193,16 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
 
     private void Store(CoordinatorEffect.StoreParts parts)
     {
+        using var watched = _watch.Begin("storing the checkpoint's parts");
+        using var deadline = new CancellationTokenSource(_options.StoreDeadline, _time);
         try
         {
-            _mailbox.Post(new CoordinatorInput.PartsStored(parts.Round, _writer.Store(parts)));
+            _mailbox.Post(new CoordinatorInput.PartsStored(parts.Round, _writer.Store(parts, deadline.Token)));
+        }
+        catch (OperationCanceledException) when (deadline.IsCancellationRequested)
+        {
+            var reason = $"the checkpoint could not be stored: it took longer than {(long)_options.StoreDeadline.TotalMilliseconds} ms";
+            _mailbox.Post(new CoordinatorInput.PartsNotStored(parts.Round, reason));
         }
         catch (Exception failure)
         {
@@ -187,6 +214,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private void Append(CoordinatorEffect.Append append)
     {
         AppendResult result;
+        using var watched = _watch.Begin("the journal's write");
         try
         {
             NewStateDocument? document = null;
@@ -216,15 +244,20 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         _mailbox.Post(new CoordinatorInput.AppendEnded(append.AppendId, result));
     }
 
-    private static AppendResult.Unknown Unknown(CoordinatorEffect.Append append, string reason) =>
-        new(reason, EventStream.HeadAfter(append.Expected, append.Events));
+    private AppendResult.Unknown Unknown(CoordinatorEffect.Append append, string reason)
+    {
+        Notice(new MachineNotice.AppendUnknown(reason));
+        return new AppendResult.Unknown(reason, EventStream.HeadAfter(append.Expected, append.Events));
+    }
+
+    private void Notice(MachineNotice notice) => _attached?.Notice(notice);
 
     private void SaveSnapshotIfDue(MachineHistory history)
     {
         if (history.Head.SequenceNumber - _lastSnapshot < EventsPerSnapshot)
             return;
         _lastSnapshot = history.Head.SequenceNumber;
-        _ = Task.Run(async () =>
+        _threads.Run(async () =>
         {
             try
             {
@@ -246,25 +279,28 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private async Task RecoverAsync(long appendId)
     {
         var begun = _time.GetTimestamp();
-        var wait = TimeSpan.FromMilliseconds(50);
+        var backoff = new Backoff(_threads);
         while (true)
         {
+            var wait = backoff.Next();
             try
             {
                 // What can be read back after a failed sync may lie in the host's memory only.
                 await _store.Journal.ProveDurableAsync(_held.Vm, CancellationToken.None).ConfigureAwait(false);
                 var history = await EventStream.RecoverAsync(_store.Journal, _held.Vm).ConfigureAwait(false);
+                Notice(new MachineNotice.StoreBack(backoff.Attempts));
                 _mailbox.Post(new CoordinatorInput.Recovered(appendId, history));
                 return;
             }
-            catch (StoreException) when (_time.GetElapsedTime(begun) + wait < _recoverDeadline)
+            catch (StoreException away) when (_time.GetElapsedTime(begun) + wait < _options.RecoverDeadline)
             {
                 // Nothing can be decided before the store is back.
+                Notice(new MachineNotice.StoreAway(backoff.Attempts, wait, away.Message));
                 await Task.Delay(wait, _time).ConfigureAwait(false);
-                wait = TimeSpan.FromMilliseconds(Math.Min(2000, wait.TotalMilliseconds * 2));
             }
             catch (Exception failure)
             {
+                Notice(new MachineNotice.StoreGivenUp(failure.Message));
                 _mailbox.Post(new CoordinatorInput.RecoveryFailed(appendId, failure.Message));
                 return;
             }

@@ -12,8 +12,17 @@ internal interface ICoordinatorActor : IDisposable
     /// <summary>Ends when the actor has handled its last message.</summary>
     Task Completion { get; }
 
+    /// <summary>Where a round stands; null where the host cannot tell from outside.</summary>
+    RoundPhase? Phase => null;
+
+    /// <summary>How long a stop waits for the round under way, and then for the store; null: until they end.</summary>
+    TimeSpan? StopDeadline => null;
+
     /// <summary>How long a stop waits for vCPUs and devices.</summary>
     TimeSpan StopPatience { get; }
+
+    /// <summary>Whether a write may still land after a stop that did not wait for it: then the machine's lock is kept (<see cref="KeptLocks"/>).</summary>
+    bool LeavesWriteBehind => false;
 
     /// <summary>Begins to take messages; no participant has been started yet.</summary>
     /// <param name="attached">Whom to tell that a participant has ended.</param>

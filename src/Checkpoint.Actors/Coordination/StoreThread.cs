@@ -1,3 +1,4 @@
+using Checkpoint.Actors.Hosting;
 using Checkpoint.Kvm.Running;
 
 namespace Checkpoint.Actors.Coordination;
@@ -7,7 +8,7 @@ namespace Checkpoint.Actors.Coordination;
 /// wakes waits for a time slice of each guest before it; so all of a checkpoint's storing stays on this thread, and it runs
 /// ahead of the guests where the process may do that. It needs a processor for a few milliseconds a checkpoint.
 /// </summary>
-internal sealed class StoreThread(TimeProvider time)
+internal sealed class StoreThread : IActivity
 {
     private const int AheadOfGuests = -10;
     private const int WithGuests = 0;
@@ -15,12 +16,26 @@ internal sealed class StoreThread(TimeProvider time)
     private readonly Lock _gate = new();
     private readonly Queue<Action> _work = new();
     private readonly WakeSignal _wake = new();
-    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TimeProvider _time;
+    private readonly IActivityThread _thread;
+    private readonly TaskCompletionSource _ended;
     private (Action Work, long Begun, TimeSpan After)? _later;
     private bool _isClosed;
 
+    public StoreThread(TimeProvider time, IEngineThreads? threads = null)
+    {
+        _time = time;
+        threads ??= EngineThreads.Own;
+        _thread = threads.For(this);
+        _ended = new TaskCompletionSource(threads.Completion);
+    }
+
+    string IActivity.Name => "store";
+
+    WakeSignal? IActivity.Signal => _wake;
+
     /// <summary>Starts the thread.</summary>
-    public void Start() => new Thread(Run) { IsBackground = true, Name = "store" }.Start();
+    public void Start() => _thread.Start();
 
     /// <summary>Ends when everything that was posted is done and the thread is closed.</summary>
     public Task Ended => _ended.Task;
@@ -30,7 +45,7 @@ internal sealed class StoreThread(TimeProvider time)
     {
         lock (_gate)
             _work.Enqueue(work);
-        _wake.Set();
+        _thread.Wake();
     }
 
     /// <summary>
@@ -40,8 +55,8 @@ internal sealed class StoreThread(TimeProvider time)
     public void PostLater(Action work, TimeSpan after)
     {
         lock (_gate)
-            _later = (work, time.GetTimestamp(), after);
-        _wake.Set();
+            _later = (work, _time.GetTimestamp(), after);
+        _thread.Wake();
     }
 
     /// <summary>
@@ -65,44 +80,56 @@ internal sealed class StoreThread(TimeProvider time)
     {
         lock (_gate)
             _isClosed = true;
-        _wake.Set();
+        _thread.Wake();
     }
 
-    private void Run()
+    void IActivity.Run()
     {
         ThreadNiceness.TrySet(AheadOfGuests);
-        while (Take(out var next, out var atMost))
+        while (Step(out var pause))
         {
-            if (next is not null)
-                next();
-            else if (atMost is { } time)
-                _wake.Wait(time);
-            else
+            if (pause is not { } atMost)
+                continue;
+            if (atMost == Timeout.InfiniteTimeSpan)
                 _wake.Wait();
+            else
+                _wake.Wait(atMost);
+        }
+    }
+
+    public bool Step(out TimeSpan? pause)
+    {
+        if (!Take(out var next, out pause))
+        {
+            _ended.SetResult();
+            return false;
         }
 
-        _ended.SetResult();
+        next?.Invoke();
+        return true;
     }
 
     // What to do next; where there is nothing, how long to wait for it.
-    private bool Take(out Action? next, out TimeSpan? atMost)
+    private bool Take(out Action? next, out TimeSpan? pause)
     {
-        atMost = null;
+        pause = null;
         lock (_gate)
         {
             if (_work.TryDequeue(out next))
                 return true;
             if (_isClosed)
                 return false;
+            pause = Timeout.InfiniteTimeSpan;
             if (_later is { } later)
             {
-                var rest = later.After - time.GetElapsedTime(later.Begun);
+                var rest = later.After - _time.GetElapsedTime(later.Begun);
                 if (rest > TimeSpan.Zero)
                 {
-                    atMost = rest;
+                    pause = rest;
                 }
                 else
                 {
+                    pause = null;
                     next = later.Work;
                     _later = null;
                 }

@@ -4,8 +4,8 @@ using Checkpoint.Protocol.State;
 namespace Checkpoint.Actors.Hosting;
 
 /// <summary>Stands for one device with threads of its own.</summary>
-internal sealed class DeviceActor(Participant participant, IDeviceParticipant device, IParticipantListener listener)
-    : ThreadedActor(participant, listener)
+internal sealed class DeviceActor(Participant participant, IDeviceParticipant device, IParticipantListener listener, IEngineThreads? threads = null)
+    : ThreadedActor(participant, listener, threads)
 {
     private ReadOnlyMemory<byte> _captured;
 

@@ -1,4 +1,5 @@
 using Checkpoint.Actors.Coordination;
+using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage.Journal;
@@ -9,6 +10,14 @@ namespace Checkpoint.Actors.Hosting;
 /// <summary>Who runs the coordinators and writes the streams: .NET's own channels and threads, or a user's actor system.</summary>
 internal interface IEngineHost : IAsyncDisposable
 {
+    /// <summary>What everything beside the coordinators runs on.</summary>
+    IEngineThreads Threads => EngineThreads.Own;
+
+    /// <summary>The deadline of restores, and what machines go by that are attached without options of their own.</summary>
+    CoordinatorOptions Defaults => s_defaults;
+
+    private static readonly CoordinatorOptions s_defaults = new();
+
     /// <summary>Appends one event to a machine's stream before or without its coordinator.</summary>
     Task<AppendOutcome> AppendAsync(IMachineLock held, JournalHead expected, MachineEvent @event, CancellationToken cancellationToken);
 

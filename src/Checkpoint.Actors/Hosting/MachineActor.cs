@@ -14,8 +14,9 @@ internal sealed class MachineActor : ThreadedActor
     private readonly ReadOnlyMemory<byte>[] _captured;
     private volatile Preparation? _preparation;
 
-    public MachineActor(Participant participant, MachineAttachment attachment, IReadOnlyList<IDeviceState> devices, IParticipantListener listener)
-        : base(participant, listener)
+    public MachineActor(
+        Participant participant, MachineAttachment attachment, IReadOnlyList<IDeviceState> devices, IParticipantListener listener, IEngineThreads? threads = null)
+        : base(participant, listener, threads)
     {
         _machine = attachment.Machine;
         _devices = devices;
@@ -45,8 +46,11 @@ internal sealed class MachineActor : ThreadedActor
 
     protected override void Prepare(RoundId round, CheckpointMode mode)
     {
-        if (_preparation is { } preparation && preparation.Round == round)
-            Memory.Prepare(mode, preparation.End.Token);
+        if (_preparation is not { } preparation || preparation.Round != round)
+            return;
+        // What a restore has not brought in yet comes first: in the pause nothing is to be read from a disk.
+        _machine.Memory.Filling?.FillRest(preparation.End.Token);
+        Memory.Prepare(mode, preparation.End.Token);
     }
 
     protected override void Settle(bool isCommitted) => Memory.Settle(isCommitted);

@@ -14,7 +14,7 @@ internal sealed class MachineHost
     private readonly MachineAttachment _attachment;
     private readonly ImmutableArray<IParticipantActor> _actors;
 
-    public MachineHost(MachineAttachment attachment, IParticipantListener listener)
+    public MachineHost(MachineAttachment attachment, IParticipantListener listener, IEngineThreads? threads = null)
     {
         _attachment = attachment;
         var doubled = attachment.Devices.GroupBy(device => device.Name).FirstOrDefault(devices => devices.Count() > 1);
@@ -29,11 +29,11 @@ internal sealed class MachineHost
         }
 
         _vcpus = [.. states.Select(state => new VcpuActor(
-            Next(ParticipantKind.Vcpu, string.Create(CultureInfo.InvariantCulture, $"vcpu {state.Vcpu.Index}")), state, attachment.ExitHandler, listener))];
+            Next(ParticipantKind.Vcpu, string.Create(CultureInfo.InvariantCulture, $"vcpu {state.Vcpu.Index}")), state, attachment.ExitHandler, listener, threads))];
         _devices = [.. attachment.Devices.OfType<IDeviceParticipant>().Select(device => new DeviceActor(
-            Next(ParticipantKind.Device, "device " + device.Name), device, listener))];
+            Next(ParticipantKind.Device, "device " + device.Name), device, listener, threads))];
         var passive = attachment.Devices.Where(device => device is not IDeviceParticipant).ToList();
-        _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment, passive, listener);
+        _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment, passive, listener, threads);
         Participants = participants.ToImmutable();
         _actors = [.. _vcpus, .. _devices, _machine];
     }

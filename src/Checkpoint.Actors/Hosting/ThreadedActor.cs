@@ -8,28 +8,34 @@ namespace Checkpoint.Actors.Hosting;
 /// An actor with a thread of its own, because what it calls may block: an embedder's device, the copy of memory. It waits by
 /// blocking, not by spinning: the guest needs the processors.
 /// </summary>
-internal abstract class ThreadedActor : IParticipantActor
+internal abstract class ThreadedActor : IParticipantActor, IActivity
 {
     private readonly Lock _gate = new();
     private readonly WakeSignal _wake = new();
     private readonly Queue<(CoordinatorEffect.ParticipantEffect Message, RoundReports Reports)> _messages = new(capacity: 8);
     private readonly IParticipantListener _listener;
-    private readonly Thread _thread;
-    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly IActivityThread _thread;
+    private readonly TaskCompletionSource _ended;
     private bool _isStopping;
 
     // Of the round that the last message belonged to; made on the coordinator's thread, before the guest waits. A message
     // travels with its own round's reports, because an actor that hung may still be at work for a round that is over.
     private RoundReports? _reports;
 
-    protected ThreadedActor(Participant participant, IParticipantListener listener)
+    protected ThreadedActor(Participant participant, IParticipantListener listener, IEngineThreads? threads)
     {
+        threads ??= EngineThreads.Own;
         Participant = participant;
         _listener = listener;
-        _thread = new Thread(RunThread) { IsBackground = true, Name = participant.Name };
+        _thread = threads.For(this);
+        _ended = new TaskCompletionSource(threads.Completion);
     }
 
     public Task Ended => _ended.Task;
+
+    string IActivity.Name => Participant.Name;
+
+    WakeSignal? IActivity.Signal => _wake;
 
     protected Participant Participant { get; }
 
@@ -44,7 +50,7 @@ internal abstract class ThreadedActor : IParticipantActor
             _messages.Enqueue((message, _reports));
         }
 
-        _wake.Set();
+        _thread.Wake();
     }
 
     public void Stop()
@@ -54,7 +60,7 @@ internal abstract class ThreadedActor : IParticipantActor
             _isStopping = true;
         }
 
-        _wake.Set();
+        _thread.Wake();
     }
 
     /// <summary>The thread's last act.</summary>
@@ -78,47 +84,57 @@ internal abstract class ThreadedActor : IParticipantActor
 
     protected abstract void Resume();
 
-    private void RunThread()
+    void IActivity.Run()
     {
-        while (Take(out var message, out var reports))
+        while (Step(out var pause))
         {
-            try
-            {
-                if (Do(message, reports) is { } report)
-                    _listener.Hear(report);
-            }
-            catch (Exception failure)
-            {
-                var what = message switch
-                {
-                    CoordinatorEffect.PrepareParticipant => "could not prepare",
-                    CoordinatorEffect.SettleParticipant => "could not be told of the end of the round",
-                    CoordinatorEffect.ParkParticipant => "could not park",
-                    CoordinatorEffect.CaptureParticipant => "could not be captured",
-                    _ => "could not resume",
-                };
-                _listener.Hear(new CoordinatorInput.ParticipantFailed(message.Round, Participant.Index, Failure.Of(what, failure)));
-            }
+            // A signal may stand for several messages, or for one that was taken already: then the queue is looked at again.
+            if (pause is not null)
+                _wake.Wait();
+        }
+    }
+
+    public bool Step(out TimeSpan? pause)
+    {
+        pause = null;
+        (CoordinatorEffect.ParticipantEffect Message, RoundReports Reports) next;
+        lock (_gate)
+        {
+            if (!_messages.TryDequeue(out next))
+                pause = Timeout.InfiniteTimeSpan;
+            if (pause is not null && !_isStopping)
+                return true;
+        }
+
+        if (pause is null)
+        {
+            Answer(next.Message, next.Reports);
+            return true;
         }
 
         OnEnded();
         _ended.SetResult();
+        return false;
     }
 
-    private bool Take(out CoordinatorEffect.ParticipantEffect message, out RoundReports reports)
+    private void Answer(CoordinatorEffect.ParticipantEffect message, RoundReports reports)
     {
-        while (true)
+        try
         {
-            lock (_gate)
+            if (Do(message, reports) is { } report)
+                _listener.Hear(report);
+        }
+        catch (Exception failure)
+        {
+            var what = message switch
             {
-                var found = _messages.TryDequeue(out var next);
-                (message, reports) = next;
-                if (found || _isStopping)
-                    return found;
-            }
-
-            // A signal may stand for several messages, or for one that was taken already: then the queue is looked at again.
-            _wake.Wait();
+                CoordinatorEffect.PrepareParticipant => "could not prepare",
+                CoordinatorEffect.SettleParticipant => "could not be told of the end of the round",
+                CoordinatorEffect.ParkParticipant => "could not park",
+                CoordinatorEffect.CaptureParticipant => "could not be captured",
+                _ => "could not resume",
+            };
+            _listener.Hear(new CoordinatorInput.ParticipantFailed(message.Round, Participant.Index, Failure.Of(what, failure)));
         }
     }
 

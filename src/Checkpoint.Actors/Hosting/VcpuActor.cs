@@ -9,36 +9,59 @@ namespace Checkpoint.Actors.Hosting;
 /// Owns one vCPU's runner and with it the fd. Messages become requests of the runner, which has one place for a request
 /// because each one supersedes the one before; what the runner reports becomes messages to the coordinator.
 /// </summary>
-internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
+internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
 {
     private const long SuspendToken = -1;
 
     private readonly Participant _participant;
     private readonly VcpuRunner _runner;
     private readonly IParticipantListener _listener;
-    private readonly Thread _thread;
-    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly IEngineThreads _threads;
+    private readonly IActivityThread _thread;
+    private readonly TaskCompletionSource _ended;
     private readonly object _gate = new();
     private RoundReports? _reports;
     private TaskCompletionSource<bool>? _suspended;
     private bool _isStarted;
     private bool _isInRound;
 
-    public VcpuActor(Participant participant, VcpuState state, IExitHandler exits, IParticipantListener listener)
+    public VcpuActor(Participant participant, VcpuState state, IExitHandler exits, IParticipantListener listener, IEngineThreads? threads = null)
     {
         _participant = participant;
         _listener = listener;
         _runner = new VcpuRunner(state.Vcpu, exits, state.Capture, this);
-        _thread = new Thread(RunOnThisThread) { IsBackground = true, Name = participant.Name };
+        _threads = threads ?? EngineThreads.Own;
+        _thread = _threads.For(this);
+        _ended = new TaskCompletionSource(_threads.Completion);
     }
 
     /// <summary>Ends when the vCPU will not run again and its thread has left it.</summary>
     public Task Ended => _ended.Task;
 
+    string IActivity.Name => _participant.Name;
+
+    // The runner has one of its own.
+    WakeSignal? IActivity.Signal => null;
+
     /// <summary>Starts the thread; the vCPU is parked until it is resumed.</summary>
     public void Start() => _thread.Start();
 
     public void Tell(CoordinatorEffect.ParticipantEffect message)
+    {
+        try
+        {
+            Ask(message);
+        }
+        catch (KvmException failure)
+        {
+            // The request stands, but nobody knows when the vCPU looks at it: its kick did not go out.
+            _listener.Hear(new CoordinatorInput.ParticipantFailed(message.Round, _participant.Index, Failure.Of("could not be kicked", failure)));
+        }
+
+        _thread.Wake();
+    }
+
+    private void Ask(CoordinatorEffect.ParticipantEffect message)
     {
         var round = message.Round.Value;
         switch (message)
@@ -72,6 +95,8 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
             if (!_isInRound)
                 _runner.RequestResume(0);
         }
+
+        _thread.Wake();
     }
 
     /// <summary>
@@ -85,12 +110,14 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
             if (!_isStarted || _ended.Task.IsCompleted)
                 return Task.FromResult(false);
             _isStarted = false;
-            _suspended = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
+            _suspended = new TaskCompletionSource<bool>(_threads.Completion);
             // One request supersedes another: a round under way is let end first.
             if (_isInRound)
                 return _suspended.Task;
             _runner.RequestPark(SuspendToken);
         }
+
+        _thread.Wake();
 
         // The round that has just let it run may not hear of that any more: its order to run is superseded.
         if (_reports is { } reports)
@@ -98,7 +125,19 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
         return _suspended.Task;
     }
 
-    public void Stop() => _runner.RequestStop();
+    public void Stop()
+    {
+        try
+        {
+            _runner.RequestStop();
+        }
+        catch (KvmException)
+        {
+            // Its kick did not go out: it stops at its next exit, or is left behind.
+        }
+
+        _thread.Wake();
+    }
 
     /// <summary>Drives the vCPU on the calling thread until it has ended, instead of <see cref="Start"/>.</summary>
     public void RunOnThisThread()
@@ -109,14 +148,35 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
         }
         catch (Exception failure)
         {
-            // Binding the thread failed, or the runner broke: either way nobody drives this vCPU any more.
-            _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, Failure.Of("could not run", failure)));
+            OnBroken(failure);
         }
         finally
         {
-            _ended.SetResult();
-            _suspended?.TrySetResult(false);
+            OnLeft();
         }
+    }
+
+    void IActivity.Run() => RunOnThisThread();
+
+    bool IActivity.Step(out TimeSpan? pause)
+    {
+        pause = null;
+        try
+        {
+            if (_runner.Step())
+            {
+                if (_runner.IsIdle)
+                    pause = Timeout.InfiniteTimeSpan;
+                return true;
+            }
+        }
+        catch (Exception failure)
+        {
+            OnBroken(failure);
+        }
+
+        OnLeft();
+        return false;
     }
 
     void IVcpuObserver.OnParked(long token)
@@ -136,6 +196,16 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver
 
     void IVcpuObserver.OnEnded(string reason, Exception? failure) =>
         _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, new ParticipantFailure(reason, null, (failure as KvmException)?.Errno)));
+
+    // Binding the thread failed, or the runner broke: either way nobody drives this vCPU any more.
+    private void OnBroken(Exception failure) =>
+        _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, Failure.Of("could not run", failure)));
+
+    private void OnLeft()
+    {
+        _ended.SetResult();
+        _suspended?.TrySetResult(false);
+    }
 
     private void Resume(long round)
     {

@@ -1,3 +1,5 @@
+using System.Runtime.ExceptionServices;
+using Checkpoint.Actors.Hosting;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
@@ -9,42 +11,75 @@ using Checkpoint.Storage.Segments;
 namespace Checkpoint.Actors.Restoring;
 
 /// <summary>Builds fresh machines from checkpoints; what is not exactly the checkpoint's is thrown away.</summary>
-internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder finder, TimeProvider time)
+internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder finder, TimeProvider time, IEngineThreads threads)
 {
-    public Task<RestoredMachine> RestoreAsync(
-        IKvm kvm,
-        CheckpointReference reference,
-        RegisterPolicy policy,
-        ClockPolicy clock,
-        RegisterBatching? batching,
-        CancellationToken cancellationToken) =>
-        finder.ReadAsync(reference, found => RestoreAsync(kvm, found, policy, clock, batching, cancellationToken), cancellationToken);
+    public Task<RestoredMachine> RestoreAsync(IKvm kvm, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken) =>
+        finder.ReadAsync(reference, found => RestoreAsync(kvm, found, options, cancellationToken), cancellationToken);
 
-    private async Task<RestoredMachine> RestoreAsync(
-        IKvm kvm,
-        FoundCheckpoint found,
-        RegisterPolicy policy,
-        ClockPolicy clock,
-        RegisterBatching? batching,
-        CancellationToken cancellationToken)
+    private async Task<RestoredMachine> RestoreAsync(IKvm kvm, FoundCheckpoint found, RestoreOptions options, CancellationToken cancellationToken)
     {
         var (vm, checkpoint, history) = found;
         var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
-        var machine = Build(kvm, $"{vm}@{checkpoint.Number}", document.Machine, batching);
+        var machine = Build(kvm, $"{vm}@{checkpoint.Number}", document.Machine, options.Batching);
         try
         {
-            using (var memory = StoredMemory.Open(store.Segments, vm, history, checkpoint))
-                MemoryFiller.Fill(memory, machine.Memory, cancellationToken);
-            var report = machine.Restore(document, clock, checkpoint.At, time.GetUtcNow(), policy);
+            var memory = StoredMemory.Open(store.Segments, vm, history, checkpoint);
+            var isLazy = TryFillLazily(memory, machine.Memory, options.Fill, out var obstacle);
+            if (!isLazy)
+            {
+                using (memory)
+                    MemoryFiller.Fill(memory, machine.Memory, options.Progress, cancellationToken);
+            }
+
+            var report = machine.Restore(document, options.Clock, checkpoint.At, time.GetUtcNow(), options.Policy);
             if (report.Refusals.Count > 0)
                 throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", report.Refusals);
-            return new RestoredMachine(machine, vm, checkpoint, document, policy.Name, report.Leniences);
+            machine.Memory.Filling?.FillInBackground();
+            return new RestoredMachine(machine, vm, checkpoint, document, options.Policy.Name, report.Leniences, DrawGeneration())
+            {
+                Fill = isLazy ? MemoryFill.Lazy : MemoryFill.Eager,
+                FillObstacle = obstacle,
+            };
+        }
+        catch (Exception) when (machine.Memory.Filling?.Failure is { InnerException: { } lost })
+        {
+            // What the kernel said of memory that it could not have is not why.
+            machine.Dispose();
+            ExceptionDispatchInfo.Throw(lost);
+            throw;
         }
         catch
         {
             machine.Dispose();
             throw;
         }
+    }
+
+    private static bool TryFillLazily(StoredMemory stored, IGuestMemory memory, MemoryFill fill, out string? obstacle)
+    {
+        obstacle = null;
+        if (fill == MemoryFill.Eager || (fill == MemoryFill.Auto && !memory.PrefersLazyFill))
+            return false;
+        try
+        {
+            if (!stored.CanReadLazily)
+                obstacle = "what is stored is compressed";
+            else if (memory.TryFillLazily(new StoredPages(stored), out obstacle))
+                return true;
+            return fill == MemoryFill.Auto ? false : throw new LazyFillRefusedException(obstacle);
+        }
+        catch
+        {
+            stored.Dispose();
+            throw;
+        }
+    }
+
+    private Guid DrawGeneration()
+    {
+        Span<byte> random = stackalloc byte[16];
+        threads.FillRandom(random);
+        return new Guid(random);
     }
 
     // What the kernel does not even build is named as what it builds and does not take.

@@ -90,7 +90,7 @@ internal sealed class DemoCommand : Verb
         var begun = invocation.Time.GetTimestamp();
         await using var engine = CheckpointEngine.Open(new StoreOptions(store), invocation.Time);
         using var restored = await RestoredGuest.RestoreAsync(
-            engine, kernel, new CheckpointReference.Latest(Vm), RegisterPolicy.Strict, ClockPolicy.Freeze, cancellationToken).ConfigureAwait(false);
+            engine, kernel, new CheckpointReference.Latest(Vm), new RestoreOptions(), cancellationToken).ConfigureAwait(false);
         var restore = invocation.Time.GetElapsedTime(begun);
         var start = TimeSpan.Zero;
         var continuation = await Continuation.RunAsync(engine, restored, s_runOn, took => start = took, invocation.Time, cancellationToken).ConfigureAwait(false);

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Serialization.Metadata;
 using Checkpoint.Actors;
 using Checkpoint.Cli.Output;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Storage;
 
 namespace Checkpoint.Cli.Commands;
@@ -39,8 +40,9 @@ internal sealed class Invocation
     public CheckpointEngine OpenToRead() => CheckpointEngine.Open(Store with { ReadOnly = true }, Time);
 
     /// <summary>Opens the store for writing; it is created where it is missing.</summary>
+    /// <param name="faults">What is to go wrong in it; null for nothing.</param>
     /// <exception cref="StoreException">It cannot be used.</exception>
-    public CheckpointEngine OpenToWrite() => CheckpointEngine.Open(Store, Time);
+    public CheckpointEngine OpenToWrite(FaultPlan? faults = null) => CheckpointEngine.Open(Store with { Faults = faults }, Time);
 
     /// <summary>Writes one object as one line.</summary>
     public void WriteJson<T>(T line, JsonTypeInfo<T> type) => JsonLine.Write(Around.Out, line, type);

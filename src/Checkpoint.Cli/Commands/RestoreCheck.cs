@@ -19,12 +19,18 @@ internal sealed class RestoreCheck(Invocation invocation, CheckpointEngine engin
         IReadOnlyList<string> leniences = [];
         try
         {
-            using var restored = await engine.RestoreAsync(kernel.Kvm, found, policy, clock, kernel.Batching, cancellationToken).ConfigureAwait(false);
+            // All of the memory too: what is damaged is to be told before anybody depends on it.
+            var options = new RestoreOptions { Policy = policy, Clock = clock, Batching = kernel.Batching, Fill = MemoryFill.Eager, Progress = FillOption.Show(invocation) };
+            using var restored = await engine.RestoreAsync(kernel.Kvm, found, options, cancellationToken).ConfigureAwait(false);
             leniences = restored.Leniences;
         }
         catch (RestoreRefusedException refused)
         {
             refusals = refused.Refusals;
+        }
+        finally
+        {
+            invocation.Progress.Clear();
         }
 
         policies.Report(invocation, policy.Name, leniences);

@@ -20,6 +20,7 @@ internal sealed class RestoreCommand : Verb
     private readonly Option<string> _clock = TypedOptions.Choice("--clock", "The guest's clock goes on from the checkpoint, or jumps ahead by the time since", "freeze", "advance");
     private readonly Option<bool> _check = new("--check") { Description = "Only say whether this host could restore it, naming each register that it refuses" };
     private readonly PolicyOption _policy = new();
+    private readonly FillOption _fill = new();
 
     public RestoreCommand(GlobalOptions global, Surroundings around)
         : base(
@@ -31,7 +32,7 @@ internal sealed class RestoreCommand : Verb
     {
         Arguments.Add(_reference);
         _kernel.AddTo(this);
-        foreach (var option in (Option[])[_runFor, _clock, _check, _policy.Option])
+        foreach (var option in (Option[])[_runFor, _clock, _fill.Option, _check, _policy.Option])
             Options.Add(option);
     }
 
@@ -50,8 +51,11 @@ internal sealed class RestoreCommand : Verb
 
         var begun = invocation.Time.GetTimestamp();
         await using var engine = OpenToRecord(invocation);
-        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, reference, policy, clock, cancellationToken).ConfigureAwait(false);
+        var options = new RestoreOptions { Policy = policy, Clock = clock, Fill = _fill.Read(parsed), Progress = FillOption.Show(invocation) };
+        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, reference, options, cancellationToken).ConfigureAwait(false);
         var restoreTime = invocation.Time.GetElapsedTime(begun);
+        invocation.Progress.Clear();
+        var filled = WhenFilledAsync(invocation, restored.Restored, begun);
         _policy.Report(invocation, restored.Restored.Policy, restored.Restored.Leniences);
         var continuation = await Continuation.RunAsync(
             engine,
@@ -60,7 +64,7 @@ internal sealed class RestoreCommand : Verb
             startTime => ReportRestored(invocation, kernel, restored, restoreTime, restoreTime + startTime),
             invocation.Time,
             cancellationToken).ConfigureAwait(false);
-        ReportGuest(invocation, restored, continuation);
+        ReportGuest(invocation, restored, continuation, filled.IsCompleted ? await filled.ConfigureAwait(false) : null);
         return continuation.IsVerified
             ? ExitCode.Done
             : throw CommandException.Failed($"the guest of {NameOf(restored.Restored)} did not go on exactly: {continuation.Failures[0]}");
@@ -86,6 +90,15 @@ internal sealed class RestoreCommand : Verb
         }
     }
 
+    /// <summary>How long it took from the beginning until all memory was there; null where it was filled before, or does not come.</summary>
+    private static async Task<TimeSpan?> WhenFilledAsync(Invocation invocation, RestoredMachine restored, long begun)
+    {
+        if (restored.Filling is not { } filling)
+            return null;
+        await filling.Ended.ConfigureAwait(false);
+        return filling.IsComplete ? invocation.Time.GetElapsedTime(begun) : null;
+    }
+
     private static void ReportRestored(Invocation invocation, Kernel kernel, RestoredGuest guest, TimeSpan restore, TimeSpan firstRun)
     {
         var restored = guest.Restored;
@@ -104,23 +117,27 @@ internal sealed class RestoreCommand : Verb
                 Words.Of(kernel.Architecture),
                 restored.Machine.Vcpus[0].Batching,
                 restored.Policy,
-                restored.Leniences);
+                restored.Leniences,
+                FillOption.WordOf(restored),
+                restored.FillObstacle);
             invocation.WriteJson(line, LineContext.Default.RestoredLine);
             return;
         }
 
         invocation.WriteText(
-            $"{NameOf(restored)} is back on {kernel.Description}: {options.Vcpus} vCPUs and {ByteSize.Format((long)options.MemoryBytes)} ready after {Duration.Format(restore)}, running after {Duration.Format(firstRun)}.");
+            $"{NameOf(restored)} is back on {kernel.Description}: {options.Vcpus} vCPUs and {ByteSize.Format((long)options.MemoryBytes)} ready after {Duration.Format(restore)}, running after {Duration.Format(firstRun)}. "
+            + FillOption.Describe(restored));
     }
 
-    private static void ReportGuest(Invocation invocation, RestoredGuest guest, Continuation continuation)
+    private static void ReportGuest(Invocation invocation, RestoredGuest guest, Continuation continuation, TimeSpan? filled)
     {
         var (before, now) = (continuation.AtCheckpoint, continuation.Now);
         var kind = guest.Guest.Program.Kind.ToString().ToLowerInvariant();
         if (invocation.IsJson)
         {
             var line = new GuestLine(
-                continuation.IsVerified, before.Steps, now.Steps, before.Hops, now.Hops, before.Ticks, now.Ticks, kind, (long)continuation.Ran.TotalMilliseconds, continuation.IsRecorded, continuation.Failures);
+                continuation.IsVerified, before.Steps, now.Steps, before.Hops, now.Hops, before.Ticks, now.Ticks, kind, (long)continuation.Ran.TotalMilliseconds, continuation.IsRecorded, continuation.Failures,
+                (long?)filled?.TotalMicroseconds);
             invocation.WriteJson(line, LineContext.Default.GuestLine);
             return;
         }
@@ -128,6 +145,8 @@ internal sealed class RestoreCommand : Verb
         invocation.WriteTable(StepTable.Of(before, now));
         foreach (var failure in continuation.Failures)
             invocation.WriteText("  " + failure);
+        if (filled is { } time)
+            invocation.WriteText($"All memory was there after {Duration.Format(time)}.");
         if (!continuation.IsRecorded)
             invocation.WriteText("Not recorded in the journal: another process holds the machine, or the store can only be read.");
         invocation.WriteText(continuation.IsVerified

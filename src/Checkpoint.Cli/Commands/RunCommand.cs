@@ -27,6 +27,8 @@ internal sealed class RunCommand : Verb
     private readonly Option<bool> _compress = new("--compress") { Description = "Compress the memory as it is stored, after the guest runs again" };
     private readonly Option<CheckpointReference?> _from = TypedOptions.Reference("--from", "Begin with this checkpoint instead of a new machine: VM@latest, VM@12 or 8 digits of its id");
     private readonly PolicyOption _policy = new();
+    private readonly FaultsOption _faults = new();
+    private readonly FillOption _fill = new();
 
     public RunCommand(GlobalOptions global, Surroundings around)
         : base("run", "Runs a machine under periodic checkpoints, a new one or one brought back with --from.", "checkpoint run --vm a --every 100ms --for 10s --keep 20", global, around)
@@ -34,7 +36,7 @@ internal sealed class RunCommand : Verb
         Options.Add(_vm);
         _kernel.AddTo(this);
         _shape.AddTo(this);
-        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option])
+        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option, _faults.Option, _fill.Option])
             Options.Add(option);
         Validators.Add(result =>
         {
@@ -44,6 +46,8 @@ internal sealed class RunCommand : Verb
                 result.AddError("--for and --checkpoints exclude each other: say when to stop in one way");
             if (result.GetResult(_policy.Option) is not null && result.GetResult(_from) is null)
                 result.AddError("--policy is for checkpoints that are brought back: it needs --from");
+            if (result.GetResult(_fill.Option) is { Implicit: false } && result.GetResult(_from) is null)
+                result.AddError("--fill is for checkpoints that are brought back: it needs --from");
         });
     }
 
@@ -59,11 +63,13 @@ internal sealed class RunCommand : Verb
     {
         var parsed = invocation.Parsed;
         var options = _shape.OptionsOf(parsed, _kernel.ArchitectureOf(parsed), invocation.Around);
-        using var kernel = _kernel.OpenNew(invocation, options.Seed);
+        var faults = _faults.Read(parsed);
+        var log = faults is null ? null : new FaultLog(faults);
+        using var kernel = _kernel.OpenNew(invocation, options.Seed, faults);
         _shape.RequireSuited(parsed, kernel);
-        await using var engine = invocation.OpenToWrite();
+        await using var engine = invocation.OpenToWrite(faults);
         using var guest = _shape.Create(kernel, parsed, options);
-        return await RunAsync(invocation, engine, kernel, guest, null, cancellationToken).ConfigureAwait(false);
+        return await RunAsync(invocation, engine, kernel, guest, null, log, cancellationToken).ConfigureAwait(false);
     }
 
     private async Task<int> GoOnAsync(Invocation invocation, CheckpointReference from, CancellationToken cancellationToken)
@@ -72,11 +78,15 @@ internal sealed class RunCommand : Verb
         if (_shape.IsGiven(parsed))
             throw CommandException.Usage("--vcpus, --memory, --guest and --seed are for new machines: with --from they are the checkpoint's");
         var policy = _policy.Read(parsed);
-        using var kernel = _kernel.OpenFor(invocation, await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false));
-        await using var engine = invocation.OpenToWrite();
-        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, policy, ClockPolicy.Freeze, cancellationToken).ConfigureAwait(false);
+        var faults = _faults.Read(parsed);
+        var log = faults is null ? null : new FaultLog(faults);
+        using var kernel = _kernel.OpenFor(invocation, await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false), faults);
+        await using var engine = invocation.OpenToWrite(faults);
+        var options = new RestoreOptions { Policy = policy, Fill = _fill.Read(parsed), Progress = FillOption.Show(invocation) };
+        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, options, cancellationToken).ConfigureAwait(false);
+        invocation.Progress.Clear();
         _policy.Report(invocation, restored.Restored.Policy, restored.Restored.Leniences);
-        return await RunAsync(invocation, engine, kernel, restored.Guest, restored.Restored, cancellationToken).ConfigureAwait(false);
+        return await RunAsync(invocation, engine, kernel, restored.Guest, restored.Restored, log, cancellationToken).ConfigureAwait(false);
     }
 
     /// <summary>A store that is not there must not come into being because somebody looked for a checkpoint in it.</summary>
@@ -87,7 +97,7 @@ internal sealed class RunCommand : Verb
     }
 
     private async Task<int> RunAsync(
-        Invocation invocation, CheckpointEngine engine, Kernel kernel, GuestMachine guest, RestoredMachine? restored, CancellationToken cancellationToken)
+        Invocation invocation, CheckpointEngine engine, Kernel kernel, GuestMachine guest, RestoredMachine? restored, FaultLog? log, CancellationToken cancellationToken)
     {
         var parsed = invocation.Parsed;
         var vm = parsed.GetValue(_vm) ?? restored!.Vm;
@@ -106,8 +116,20 @@ internal sealed class RunCommand : Verb
         if (restored is null && stored.Count > 0)
             invocation.Progress.Say(Anew(vm, stored.Count, keep));
         var report = new RunReport(invocation, vm, kernel);
-        var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round);
+        machine.Noticed += (_, notice) => report.Notice(notice);
+        if (kernel.Faults is { } faults)
+            faults.PhaseSource = () => machine.Phase?.ToString();
+        log?.TellTo(report.Fault);
+        // The rehearsal ends with the run: what hangs goes on, and the machine stops as ever.
+        var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round) { Ending = () => kernel.Faults?.Disarm() };
         var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
+        // A guest whose memory does not come has not gone wrong: its checkpoint is damaged.
+        if (restored?.Filling?.Failure is { } lost)
+        {
+            await report.CompleteAsync().ConfigureAwait(false);
+            throw lost;
+        }
+
         var verdict = guest.Verify();
         report.Stopped(run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);

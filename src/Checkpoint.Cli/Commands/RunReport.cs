@@ -6,6 +6,7 @@ using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.Faults;
 
 namespace Checkpoint.Cli.Commands;
 
@@ -26,7 +27,7 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
         {
             var line = new StartedLine(
                 vm, kernel.Kind, Words.Of(kernel.Architecture), kind, options.Vcpus, (long)options.MemoryBytes, options.Seed, limits.Every.TotalMilliseconds, checkpoints.Keep, Words.Of(checkpoints.Mode), checkpoints.Compress, from,
-                restored?.Policy, restored?.Leniences, Environment.ProcessId);
+                restored?.Policy, restored?.Leniences, restored is null ? null : FillOption.WordOf(restored), Environment.ProcessId);
             _lines.Add(JsonLine.Of(line, LineContext.Default.StartedLine));
             return;
         }
@@ -58,6 +59,24 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
         }
     }
 
+    /// <summary>A fault is injected.</summary>
+    public void Fault(FaultHit hit)
+    {
+        if (invocation.IsJson)
+            _lines.Add(JsonLine.Of(new FaultLine(vm, hit.Action.Kind, hit.Site.Call, hit.Site.Participant, hit.Number, hit.Phase, hit.Action.Describe()), LineContext.Default.FaultLine));
+        else
+            Say($"   fault   {hit}");
+    }
+
+    /// <summary>Something has happened to the machine's store.</summary>
+    public void Notice(MachineNotice notice)
+    {
+        if (invocation.IsJson)
+            _lines.Add(JsonLine.Of(new NoticeLine(vm, Words.Of(notice), notice.Describe()), LineContext.Default.NoticeLine));
+        else
+            Say($"   store   {notice.Describe()}");
+    }
+
     /// <summary>The run is over.</summary>
     public void Stopped(CheckpointedRun run, RunEnd end, GuestVerdict verdict)
     {
@@ -66,7 +85,7 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
         {
             var reason = end.ToString().ToLowerInvariant();
             var line = new StoppedLine(
-                vm, reason, run.Committed, run.Aborted, run.LastCheckpoint, (long)run.Ran.TotalMilliseconds, pauses, verdict.Ok, verdict.Steps, verdict.Failures);
+                vm, reason, run.Committed, run.Aborted, run.LastCheckpoint, (long)run.Ran.TotalMilliseconds, pauses, verdict.Ok, verdict.Steps, verdict.Failures, kernel.Faults?.Hits);
             _lines.Add(JsonLine.Of(line, LineContext.Default.StoppedLine));
             return;
         }
@@ -74,6 +93,8 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
         var pause = pauses is null ? "" : $" Pause {Duration.FormatUs(pauses.P50)} median, {Duration.FormatUs(pauses.P99)} p99, {Duration.FormatUs(pauses.Max)} longest.";
         var last = run.LastCheckpoint is { } number ? $", the last is {vm}@{number}" : "";
         Say($"{run.Committed} checkpoints in {Duration.Format(run.Ran)}{last}; {run.Aborted} aborted.{pause}");
+        if (kernel.Faults is { } faults)
+            Say($"{faults.Hits} faults injected{string.Concat(faults.Counts.GroupBy(count => count.Kind).Select(kind => $", {kind.Sum(count => count.Count)} {kind.Key}"))}.");
         Say(verdict.Ok
             ? "The guest is consistent."
             : $"The guest is NOT consistent: {verdict.Failures.Count} findings.");
@@ -107,6 +128,6 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
             return;
         }
 
-        Say($"   aborted {abort.Participant} {abort.Reason}");
+        Say($"   aborted {abort.Reason}");
     }
 }

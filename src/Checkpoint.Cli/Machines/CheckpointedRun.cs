@@ -49,6 +49,9 @@ internal sealed class CheckpointedRun
         _report = report;
     }
 
+    /// <summary>Called when the run ends, before the machine is stopped.</summary>
+    public Action? Ending { get; init; }
+
     /// <summary>How many checkpoints were committed.</summary>
     public long Committed { get; private set; }
 
@@ -81,6 +84,7 @@ internal sealed class CheckpointedRun
         }
         finally
         {
+            Ending?.Invoke();
             await _machine.StopAsync().ConfigureAwait(false);
             Ran = _time.GetElapsedTime(begun);
         }

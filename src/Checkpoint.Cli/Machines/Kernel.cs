@@ -1,8 +1,10 @@
 using Checkpoint.Actors;
 using Checkpoint.Cli.Output;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Registers;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Cli.Machines;
@@ -12,7 +14,8 @@ namespace Checkpoint.Cli.Machines;
 /// <param name="architecture">The architecture of its machines.</param>
 /// <param name="seed">What a simulated kernel draws its random numbers from; null for KVM.</param>
 /// <param name="batching">How registers with ids are to travel; null for the best way.</param>
-internal sealed class Kernel(IKvm kvm, MachineArchitecture architecture, ulong? seed, RegisterBatching? batching) : IDisposable
+/// <param name="faults">What is to go wrong in it; null for nothing.</param>
+internal sealed class Kernel(IKvm kvm, MachineArchitecture architecture, ulong? seed, RegisterBatching? batching, FaultPlan? faults = null) : IDisposable
 {
     /// <summary>The name of machines that KVM runs.</summary>
     public const string OfKvm = "kvm";
@@ -20,7 +23,10 @@ internal sealed class Kernel(IKvm kvm, MachineArchitecture architecture, ulong? 
     /// <summary>The name of machines that are simulated.</summary>
     public const string Simulated = "sim";
 
-    public IKvm Kvm => kvm;
+    public IKvm Kvm { get; } = faults is null ? kvm : new FaultyKvm(kvm, faults);
+
+    /// <summary>What is to go wrong in it; null for nothing.</summary>
+    public FaultPlan? Faults => faults;
 
     public MachineArchitecture Architecture => architecture;
 

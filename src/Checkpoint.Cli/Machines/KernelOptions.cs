@@ -7,6 +7,7 @@ using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Linux;
 using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Kvm.Registers;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Cli.Machines;
@@ -48,26 +49,29 @@ internal sealed class KernelOptions
     /// <summary>Opens the kernel for a new machine.</summary>
     /// <param name="invocation">What was typed.</param>
     /// <param name="seed">For a simulated kernel.</param>
+    /// <param name="faults">What is to go wrong; null for nothing.</param>
     /// <exception cref="CommandException">What was chosen cannot be used; the message says why.</exception>
-    public Kernel OpenNew(Invocation invocation, ulong seed) => Open(invocation, ArchitectureOf(invocation.Parsed), seed, wasSimulated: false);
+    public Kernel OpenNew(Invocation invocation, ulong seed, FaultPlan? faults = null) =>
+        Open(invocation, ArchitectureOf(invocation.Parsed), seed, wasSimulated: false, faults);
 
     /// <summary>Opens the kernel for a stored machine: it goes on in the kind of kernel that it was taken in, unless something else was typed.</summary>
     /// <param name="invocation">What was typed.</param>
     /// <param name="stored">The checkpoint.</param>
+    /// <param name="faults">What is to go wrong; null for nothing.</param>
     /// <exception cref="CommandException">What was chosen cannot be used; the message says why.</exception>
-    public Kernel OpenFor(Invocation invocation, StoredCheckpoint stored)
+    public Kernel OpenFor(Invocation invocation, StoredCheckpoint stored, FaultPlan? faults = null)
     {
         var architecture = stored.Document.Machine.Architecture;
         if (Typed(invocation.Parsed) is { } typed && typed != architecture)
             throw CommandException.Failed($"--arch {Words.Of(typed)}: {stored.Name} is of an {Words.Of(architecture)} machine; leave --arch out");
-        return Open(invocation, architecture, stored.SimulationSeed ?? 0, stored.SimulationSeed is not null);
+        return Open(invocation, architecture, stored.SimulationSeed ?? 0, stored.SimulationSeed is not null, faults);
     }
 
     private MachineArchitecture? Typed(ParseResult parsed) => parsed.GetResult(Architecture) is { Implicit: false }
         ? parsed.GetValue(Architecture) == Arm64 ? MachineArchitecture.Arm64 : MachineArchitecture.X64
         : null;
 
-    private Kernel Open(Invocation invocation, MachineArchitecture architecture, ulong seed, bool wasSimulated)
+    private Kernel Open(Invocation invocation, MachineArchitecture architecture, ulong seed, bool wasSimulated, FaultPlan? faults)
     {
         var (kvm, isSimulated) = Choose(invocation, architecture, seed, wasSimulated);
         try
@@ -75,7 +79,7 @@ internal sealed class KernelOptions
             var batching = BatchingOf(invocation.Parsed);
             if (batching is { } way && BatchingCheck.ReasonAgainst(kvm, architecture, way) is { } reason)
                 throw CommandException.Failed($"--batching {RegisterBatchings.NameOf(way)}: {reason}");
-            return new Kernel(kvm, architecture, isSimulated ? seed : null, batching);
+            return new Kernel(kvm, architecture, isSimulated ? seed : null, batching, faults);
         }
         catch
         {

@@ -1,7 +1,5 @@
 using Checkpoint.Actors;
 using Checkpoint.Kvm.Guests;
-using Checkpoint.Kvm.Machines;
-using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.History;
 
 namespace Checkpoint.Cli.Machines;
@@ -22,9 +20,9 @@ internal sealed class RestoredGuest : IDisposable
     /// <summary>Builds the machine in a fresh VM.</summary>
     /// <exception cref="CommandException">The machine is not one of this program's.</exception>
     public static async Task<RestoredGuest> RestoreAsync(
-        CheckpointEngine engine, Kernel kernel, CheckpointReference reference, RegisterPolicy policy, ClockPolicy clock, CancellationToken cancellationToken)
+        CheckpointEngine engine, Kernel kernel, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken)
     {
-        var restored = await engine.RestoreAsync(kernel.Kvm, reference, policy, clock, kernel.Batching, cancellationToken).ConfigureAwait(false);
+        var restored = await engine.RestoreAsync(kernel.Kvm, reference, options with { Batching = kernel.Batching }, cancellationToken).ConfigureAwait(false);
         try
         {
             if (!restored.Document.Devices.Any(device => device.Name == GuestMachine.DeviceName))

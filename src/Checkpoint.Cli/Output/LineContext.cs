@@ -8,6 +8,8 @@ namespace Checkpoint.Cli.Output;
 [JsonSerializable(typeof(CommittedLine))]
 [JsonSerializable(typeof(AbortedLine))]
 [JsonSerializable(typeof(StoppedLine))]
+[JsonSerializable(typeof(FaultLine))]
+[JsonSerializable(typeof(NoticeLine))]
 [JsonSerializable(typeof(RestoredLine))]
 [JsonSerializable(typeof(GuestLine))]
 [JsonSerializable(typeof(CheckLine))]

@@ -17,7 +17,9 @@ internal sealed record RestoredLine(
     string Arch,
     string Batching,
     string Policy,
-    IReadOnlyList<string> Leniences)
+    IReadOnlyList<string> Leniences,
+    string Fill,
+    string? FillObstacle)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "restored";
@@ -35,7 +37,8 @@ internal sealed record GuestLine(
     string Guest,
     long RanMs,
     bool Recorded,
-    IReadOnlyList<string> Failures)
+    IReadOnlyList<string> Failures,
+    long? FilledUs)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "guest";

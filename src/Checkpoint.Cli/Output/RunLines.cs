@@ -6,7 +6,7 @@ namespace Checkpoint.Cli.Output;
 /// <summary>The guest runs, from here on under checkpoints.</summary>
 internal sealed record StartedLine(
     string Vm, string Machine, string Arch, string Guest, int Vcpus, long MemoryBytes, ulong Seed, double EveryMs, int? Keep, string Mode, bool Compress, string? From,
-    string? Policy, IReadOnlyList<string>? Leniences, int Pid)
+    string? Policy, IReadOnlyList<string>? Leniences, string? Fill, int Pid)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "started";
@@ -74,8 +74,23 @@ internal sealed record StoppedLine(
     PauseLine? PauseUs,
     bool Verified,
     IReadOnlyList<ulong> Steps,
-    IReadOnlyList<string> Failures)
+    IReadOnlyList<string> Failures,
+    long? Faults)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "stopped";
+}
+
+/// <summary>A fault is injected.</summary>
+internal sealed record FaultLine(string Vm, string Kind, string Call, string Participant, long Number, string? Phase, string What)
+{
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "fault";
+}
+
+/// <summary>Something has happened to the machine's store.</summary>
+internal sealed record NoticeLine(string Vm, string Kind, string What)
+{
+    [JsonPropertyOrder(-1)]
+    public string Event { get; } = "store";
 }

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using Checkpoint.Actors;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.State;
@@ -14,6 +16,16 @@ internal static class Words
     public static string Of(MachineArchitecture architecture) => architecture == MachineArchitecture.X64 ? "x64" : "arm64";
 
     public static string Of(GuestKind kind) => kind.ToString().ToLowerInvariant();
+
+    public static string Of(MachineNotice notice) => notice switch
+    {
+        MachineNotice.AppendUnknown => "append-unknown",
+        MachineNotice.StoreAway => "store-away",
+        MachineNotice.StoreBack => "store-back",
+        MachineNotice.StoreGivenUp => "store-given-up",
+        MachineNotice.StoreSilent => "store-silent",
+        _ => throw new UnreachableException($"Unknown notice {notice.GetType().Name}."),
+    };
 
     public static string Of(InterruptChip chip) => chip switch
     {

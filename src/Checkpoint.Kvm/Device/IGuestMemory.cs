@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.State;
 
@@ -19,6 +20,28 @@ public interface IGuestMemory : IDisposable
 
     /// <summary>Where writes through this object are noted; null while nobody wants to know.</summary>
     WrittenPages? Written { get; set; }
+
+    /// <summary>The memory's coming in, while the guest runs; null where all of it was there from the start.</summary>
+    MemoryFilling? Filling => null;
+
+    /// <summary>
+    /// Whether a restore does well to fill this memory lazily where nobody says how. Simulated memory has no pages to touch: asking at
+    /// each access costs more than it saves.
+    /// </summary>
+    bool PrefersLazyFill => false;
+
+    /// <summary>
+    /// Has the content of fresh memory come in when it is touched, by the guest or through this object. For a machine whose memory
+    /// nobody has touched yet; <see cref="MemoryFilling.FillInBackground"/> brings in what nobody touches.
+    /// </summary>
+    /// <param name="source">What it is filled from; the filling disposes of it, unless false is returned.</param>
+    /// <param name="obstacle">Why this memory cannot do that; then it is to be filled as a whole.</param>
+    /// <returns>Whether <see cref="Filling"/> is under way.</returns>
+    bool TryFillLazily(IPageSource source, [NotNullWhen(false)] out string? obstacle)
+    {
+        obstacle = "this machine's memory does not tell who touches it";
+        return false;
+    }
 
     /// <summary>Copies guest memory out.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>

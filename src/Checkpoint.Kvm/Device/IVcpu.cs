@@ -104,6 +104,7 @@ public interface IVcpu : IDisposable
 
     /// <summary>KVM_RUN.</summary>
     /// <returns>The exit; <see cref="VcpuExitReason.Interrupted"/> for EINTR, after which the kick has been consumed.</returns>
+    /// <exception cref="GuestMemoryException">Memory that was to come in when it is touched does not come; the vCPU cannot run any more.</exception>
     VcpuExit Run();
 
     /// <summary>Ends the current KVM_RUN, or the next one if none is under way. From any thread; does nothing while no thread is bound.</summary>

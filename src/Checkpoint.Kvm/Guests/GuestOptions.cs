@@ -51,7 +51,9 @@ public sealed record GuestOptions
     public ulong? WriteEverySteps { get; init; }
 
     /// <summary>
-    /// How many pages each vCPU of the counter or the timer guest writes in turn; null for 256, or fewer if memory has less room.
+    /// How many pages each vCPU of the counter or the timer guest writes in turn; null for 256, or fewer if memory has less room. Of the
+    /// ledger, how many pages its slots lie in, a power of two from 16 on, so that its vCPUs write all of them at random, with a
+    /// token for every four pages but at most 511; null for 16.
     /// </summary>
     public int? WorkingPages { get; init; }
 }

@@ -16,7 +16,7 @@ internal sealed class LedgerProgram : X64GuestProgram
 
     public override ulong LoopEnd => CodeAddress + LedgerCode.LoopEnd;
 
-    public override ulong UsedMemoryBytes => FirstFreePage + LedgerShape.SharedBytes;
+    public override ulong UsedMemoryBytes => FirstFreePage + _shape.SharedBytes;
 
     internal ulong ExitEvery => _shape.ExitEvery;
 
@@ -26,7 +26,7 @@ internal sealed class LedgerProgram : X64GuestProgram
 
     private protected override ReadOnlySpan<byte> Code => LedgerCode.Bytes;
 
-    internal ulong SlotAddress(int slot) => FirstFreePage + LedgerShape.SlotOffset(slot);
+    internal ulong SlotAddress(int slot) => FirstFreePage + _shape.SlotOffset(slot);
 
     private protected override void LoadData(Action<ulong, ReadOnlyMemory<byte>> write)
     {

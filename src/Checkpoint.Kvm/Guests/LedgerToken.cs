@@ -5,6 +5,9 @@ internal static class LedgerToken
 {
     public const int HopShift = 16;
 
+    /// <summary>Numbers go up to this.</summary>
+    public const int Most = (1 << NumberBits) - 1;
+
     private const int NumberBits = 9;
 
     /// <summary>

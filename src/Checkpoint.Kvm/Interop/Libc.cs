@@ -11,6 +11,7 @@ internal static unsafe partial class Libc
     internal const int O_RDWR = 2;
     internal const int O_CLOEXEC = 0x80000;
 
+    internal const int PROT_NONE = 0;
     internal const int PROT_READ = 1;
     internal const int PROT_WRITE = 2;
     internal const int PROT_EXEC = 4;
@@ -56,6 +57,18 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "madvise", SetLastError = true)]
     internal static partial int madvise(nint address, nuint length, int advice);
+
+    [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
+    internal static partial nint read(KvmFd fd, void* buffer, nuint count);
+
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    internal static partial nint write(KvmFd fd, void* buffer, nuint count);
+
+    [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
+    internal static partial int eventfd(uint initial, int flags);
+
+    [LibraryImport("libc", EntryPoint = "poll", SetLastError = true)]
+    internal static partial int poll(StopEvent.PollFd* fds, nuint count, int timeoutMs);
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true)]
     internal static partial nint syscall(nint number);

@@ -64,6 +64,9 @@ public sealed class VcpuRunner
     /// <summary>The vCPU's index.</summary>
     public int Index => _vcpu.Index;
 
+    /// <summary>Whether the next <see cref="Step"/> does nothing: it is parked and nothing is asked of it.</summary>
+    public bool IsIdle => _state == State.Parked && !_hasCommand;
+
     /// <summary>Stop the vCPU with no IO pending; answered by <see cref="IVcpuObserver.OnParked"/>.</summary>
     public void RequestPark(long token) => Request(Command.Park, token);
 

@@ -2,7 +2,10 @@ using Checkpoint.Protocol.Events;
 
 namespace Checkpoint.Protocol.Coordination;
 
-/// <summary>Limits of a round and what is kept.</summary>
+/// <summary>
+/// All deadlines, and what is kept. They are set in this one place: for a machine with its attachment, for restores and for all
+/// machines without options of their own with the engine. docs/FAULTS.md says what happens when each is over.
+/// </summary>
 /// <exception cref="OptionOutOfRangeException">Thrown where an option is set to what it cannot be: deadlines are from 1 ms to 1 day.</exception>
 public sealed record CoordinatorOptions
 {
@@ -27,8 +30,23 @@ public sealed record CoordinatorOptions
     /// </summary>
     public TimeSpan StoreGrace { get; init => field = OptionLimits.Grace(value); } = TimeSpan.FromMilliseconds(1);
 
-    /// <summary>How long the stream may stay unreadable after an append whose end is unknown, before the machine's journal counts as lost; a stop waits as long.</summary>
-    public TimeSpan RecoverDeadline { get; init => field = OptionLimits.Deadline(value); } = TimeSpan.FromSeconds(10);
+    /// <summary>
+    /// How long the memory's segment may take to be written; then the round is aborted. A call that hangs in the system cannot be
+    /// ended: after this time it is told of, and the round goes on when it ends. The guest runs meanwhile.
+    /// </summary>
+    public TimeSpan StoreDeadline { get; init => field = OptionLimits.Deadline(value); } = TimeSpan.FromMinutes(5);
+
+    /// <summary>How long the stream may stay unreadable after an append whose end is unknown, before the machine's journal counts as lost; a stop waits as long, and no longer than <see cref="StopDeadline"/>.</summary>
+    public TimeSpan RecoverDeadline { get; init => field = OptionLimits.Deadline(value); } = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long a restore may take; then it is given up, and the machine thrown away.</summary>
+    public TimeSpan RestoreDeadline { get; init => field = OptionLimits.Deadline(value); } = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// How long a stop waits for the round under way and for the store. What hangs for longer is left behind, with the machine's
+    /// lock, until the process ends.
+    /// </summary>
+    public TimeSpan StopDeadline { get; init => field = OptionLimits.Deadline(value); } = TimeSpan.FromSeconds(30);
 
     /// <summary>Whether checkpoints hold all memory or, after a first one, what changed since the one before.</summary>
     public CheckpointMode Mode { get; init => field = OptionLimits.Mode(value); } = CheckpointMode.Full;

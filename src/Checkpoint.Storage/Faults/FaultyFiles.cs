@@ -6,50 +6,45 @@ namespace Checkpoint.Storage.Faults;
 /// <summary>Files some of whose calls go wrong: no room, a failed sync, a disk that takes its time.</summary>
 /// <param name="inner">The files.</param>
 /// <param name="faults">What is to go wrong.</param>
-public sealed class FaultyFiles(IStoreFiles inner, FaultPlan faults) : IStoreFiles
+internal sealed class FaultyFiles(ISegmentFiles inner, FaultPlan faults) : ISegmentFiles
 {
     private const string Participant = "files";
 
-    /// <inheritdoc/>
-    public IStoreFile Create(string path)
+    public ISegmentFile CreateNew(string path)
     {
         Take(FaultCalls.FileOpen, path);
-        return new FaultyFile(inner.Create(path), path, this);
+        return new FaultyFile(inner.CreateNew(path), path, this);
     }
 
-    /// <inheritdoc/>
-    public IStoreFile Open(string path)
+    public ISegmentFile OpenRead(string path)
     {
         Take(FaultCalls.FileOpen, path);
-        return new FaultyFile(inner.Open(path), path, this);
+        return new FaultyFile(inner.OpenRead(path), path, this);
     }
 
-    /// <inheritdoc/>
     public void Rename(string from, string to)
     {
         Take(FaultCalls.FileRename, from);
         inner.Rename(from, to);
     }
 
-    /// <inheritdoc/>
     public void Delete(string path)
     {
         Take(FaultCalls.FileDelete, path);
         inner.Delete(path);
     }
 
-    /// <inheritdoc/>
     public void CreateFolder(string path) => inner.CreateFolder(path);
 
-    /// <inheritdoc/>
     public void SyncFolder(string path)
     {
         Take(FaultCalls.FolderSync, path);
         inner.SyncFolder(path);
     }
 
-    /// <inheritdoc/>
-    public IEnumerable<string> List(string folder) => inner.List(folder);
+    public IEnumerable<string> FilesIn(string folder) => inner.FilesIn(folder);
+
+    public IEnumerable<string> FoldersIn(string folder) => inner.FoldersIn(folder);
 
     private void Take(string call, string path)
     {
@@ -57,14 +52,14 @@ public sealed class FaultyFiles(IStoreFiles inner, FaultPlan faults) : IStoreFil
             throw new IOException($"{call} of {path} failed: {StoreFault.Describe(errno)}");
     }
 
-    private sealed class FaultyFile(IStoreFile file, string path, FaultyFiles files) : IStoreFile
+    private sealed class FaultyFile(ISegmentFile file, string path, FaultyFiles files) : ISegmentFile
     {
         public long Length => file.Length;
 
-        public int Read(Span<byte> destination, long offset)
+        public int Read(Span<byte> buffer, long offset)
         {
             files.Take(FaultCalls.FileRead, path);
-            return file.Read(destination, offset);
+            return file.Read(buffer, offset);
         }
 
         public void Write(ReadOnlySpan<byte> bytes, long offset)

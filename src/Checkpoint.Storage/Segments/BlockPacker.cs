@@ -13,7 +13,7 @@ namespace Checkpoint.Storage.Segments;
 /// Brotli at its fastest: of what the framework has, it packs memory smallest in the least time (heap and libraries: to 30–42 % at
 /// 430–580 MB/s, where Deflate at its fastest comes to 35–47 % at 270–380 MB/s). It unpacks more slowly (320–400 MB/s to 510–830), but checkpoints are many and restores few.
 /// </remarks>
-internal sealed class BlockPacker(IStoreFile file, SegmentIndexBuilder index) : IDisposable
+internal sealed class BlockPacker(ISegmentFile file, SegmentIndexBuilder index) : IDisposable
 {
     private const int Quality = 0;
     private const int WindowBits = 21; // 2 MiB: a block.

@@ -8,7 +8,7 @@ namespace Checkpoint.Storage.Segments;
 /// Reads and unpacks the blocks of a compressed segment, and keeps the last few: scattered pages share a block, and whoever
 /// reads a machine's memory comes back to it. Calls may come from several threads at once.
 /// </summary>
-internal sealed class BlockReader(IStoreFile file, PackedBlocks blocks)
+internal sealed class BlockReader(ISegmentFile file, PackedBlocks blocks)
 {
     private const int MostKept = 4;
 

@@ -56,7 +56,7 @@ internal sealed class SegmentIndex
     }
 
     /// <summary>Fills the buffer from the file; false where the file ends before.</summary>
-    public static bool TryFill(IStoreFile file, Span<byte> buffer, long offset)
+    public static bool TryFill(ISegmentFile file, Span<byte> buffer, long offset)
     {
         while (!buffer.IsEmpty)
         {
@@ -72,7 +72,7 @@ internal sealed class SegmentIndex
 
     /// <summary>Reads footer, index and header, and checks each against the event.</summary>
     /// <exception cref="InvalidDataException">The file is not the one that the event names; the message says in what.</exception>
-    public static SegmentIndex Load(IStoreFile file, SegmentIdentity identity, SegmentPart part)
+    public static SegmentIndex Load(ISegmentFile file, SegmentIdentity identity, SegmentPart part)
     {
         var size = file.Length;
         if (size != part.SizeBytes)
@@ -94,13 +94,13 @@ internal sealed class SegmentIndex
         return index;
     }
 
-    private static void Fill(IStoreFile file, byte[] buffer, long offset)
+    private static void Fill(ISegmentFile file, byte[] buffer, long offset)
     {
         if (!TryFill(file, buffer, offset))
             throw new InvalidDataException("it became shorter while it was read");
     }
 
-    private static void CheckHeader(IStoreFile file, byte[] index, SegmentIdentity identity)
+    private static void CheckHeader(ISegmentFile file, byte[] index, SegmentIdentity identity)
     {
         var header = new byte[SegmentFormat.DataOffset];
         Fill(file, header, 0);
@@ -112,7 +112,7 @@ internal sealed class SegmentIndex
             throw new InvalidDataException("its header is not the one that its index says");
     }
 
-    private static void CheckPadding(IStoreFile file, long dataEnd, long indexOffset)
+    private static void CheckPadding(ISegmentFile file, long dataEnd, long indexOffset)
     {
         // An index that says its data ends elsewhere is not what was written, whatever is there.
         if (dataEnd > indexOffset || SegmentFormat.Align(dataEnd) != indexOffset)

@@ -11,13 +11,13 @@ public sealed class SegmentReader : IDisposable
 {
     private const int PieceBytes = 1 << 20;
 
-    private readonly IStoreFile _file;
+    private readonly ISegmentFile _file;
     private readonly SegmentIndex _index;
     private readonly string _vm;
     private readonly string _part;
     private readonly BlockReader? _blocks;
 
-    private SegmentReader(IStoreFile file, string vm, string part, SegmentIdentity identity, SegmentIndex index)
+    private SegmentReader(ISegmentFile file, string vm, string part, SegmentIdentity identity, SegmentIndex index)
     {
         _file = file;
         _vm = vm;
@@ -129,12 +129,12 @@ public sealed class SegmentReader : IDisposable
 
     /// <summary>Opens a segment and checks all of it but its pages.</summary>
     /// <exception cref="IntegrityException">It is missing, or not the file that the event names.</exception>
-    internal static SegmentReader Open(IStoreFiles files, string path, SegmentIdentity identity, SegmentPart part)
+    internal static SegmentReader Open(ISegmentFiles files, string path, SegmentIdentity identity, SegmentPart part)
     {
-        IStoreFile? file = null;
+        ISegmentFile? file = null;
         try
         {
-            file = files.Open(path);
+            file = files.OpenRead(path);
             var index = SegmentIndex.Load(file, identity, part);
             var reader = new SegmentReader(file, identity.Vm, PartName(part), identity, index);
             file = null;

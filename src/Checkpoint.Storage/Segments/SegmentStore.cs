@@ -14,23 +14,28 @@ public sealed class SegmentStore
     private const string TemporarySuffix = ".tmp";
 
     private readonly SegmentOwner? _owner;
-    private readonly IStoreFiles _files;
+    private readonly ISegmentFiles _files;
 
     /// <summary>A folder that no store is asked about.</summary>
     /// <param name="folder">The folder; it is created with the first segment.</param>
-    /// <param name="files">The calls on files; null for the system's.</param>
-    public SegmentStore(string folder, IStoreFiles? files = null)
+    public SegmentStore(string folder)
+        : this(folder, SystemFiles.Instance)
+    {
+    }
+
+    /// <summary>A folder of other files than the system's.</summary>
+    internal SegmentStore(string folder, ISegmentFiles files)
     {
         Folder = Path.GetFullPath(folder);
-        _files = files ?? SystemFiles.Instance;
+        _files = files;
     }
 
     /// <summary>The folder of one store.</summary>
     /// <param name="folder">The folder; it is created when the store is first written.</param>
     /// <param name="store">The store's id.</param>
     /// <param name="beside">Whether it is the folder that has the database's name.</param>
-    /// <param name="files">The calls on files; null for the system's.</param>
-    internal SegmentStore(string folder, string? store, bool beside, IStoreFiles? files = null)
+    /// <param name="files">The calls on files.</param>
+    internal SegmentStore(string folder, string? store, bool beside, ISegmentFiles files)
         : this(folder, files) => _owner = new SegmentOwner(Folder, store, beside);
 
     /// <summary>The folder, with its full path.</summary>
@@ -95,9 +100,8 @@ public sealed class SegmentStore
     }
 
     /// <summary>The machines that have a folder, in ordinal order.</summary>
-    public IReadOnlyList<string> ListMachines() => Directory.Exists(Folder)
-        ? [.. Directory.EnumerateDirectories(Folder).Select(path => Path.GetFileName(path)).Where(name => MachineName.IsValid(name, out _)).Order(StringComparer.Ordinal)]
-        : [];
+    public IReadOnlyList<string> ListMachines() =>
+        [.. _files.FoldersIn(Folder).Where(name => MachineName.IsValid(name, out _)).Order(StringComparer.Ordinal)];
 
     /// <summary>The names of a machine's segments, unfinished ones left out, by number.</summary>
     public IReadOnlyList<string> List(string vm) => [.. Files(vm).Where(name => name.EndsWith(Suffix, StringComparison.Ordinal))];
@@ -166,10 +170,10 @@ public sealed class SegmentStore
         IProgress<long>? progress,
         CancellationToken cancellationToken)
     {
-        IStoreFile? file = null;
+        ISegmentFile? file = null;
         try
         {
-            file = _files.Create(path);
+            file = _files.CreateNew(path);
             var stored = new SegmentWriter(file, encoding, progress, cancellationToken).Write(identity, runs);
             file.Sync();
             return stored;
@@ -199,7 +203,7 @@ public sealed class SegmentStore
         }
     }
 
-    // What cannot be deleted now is named by no event, and swept; the reason why it was to go is what the caller must hear.
+    // What cannot be deleted now is named by no event, and swept; the caller must hear why it was to go.
     private void TryDelete(string path)
     {
         try
@@ -215,7 +219,7 @@ public sealed class SegmentStore
     private IEnumerable<string> Files(string vm)
     {
         MachineNames.Check(vm);
-        return _files.List(FolderOf(vm))
+        return _files.FilesIn(FolderOf(vm))
             .Where(name => name.EndsWith(Suffix, StringComparison.Ordinal) || name.EndsWith(Suffix + TemporarySuffix, StringComparison.Ordinal))
             .Order(StringComparer.Ordinal);
     }

@@ -7,7 +7,7 @@ namespace Checkpoint.Storage.Segments;
 /// are taken in pieces that fit a processor's cache, so that the checksum and the kernel read memory once. Where they are to be
 /// compressed they go through one block of memory, whatever there is to write.
 /// </summary>
-internal sealed class SegmentWriter(IStoreFile file, PageEncoding encoding, IProgress<long>? progress, CancellationToken cancellationToken)
+internal sealed class SegmentWriter(ISegmentFile file, PageEncoding encoding, IProgress<long>? progress, CancellationToken cancellationToken)
 {
     private const int PieceBytes = 1 << 20;
 

@@ -2,55 +2,51 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Checkpoint.Storage.Segments;
 
-/// <summary>The files of this host.</summary>
-public sealed class SystemFiles : IStoreFiles
+/// <summary>The operating system's files.</summary>
+internal sealed class SystemFiles : ISegmentFiles
 {
     private SystemFiles()
     {
     }
 
-    /// <summary>The one there is.</summary>
+    /// <summary>The one that there is.</summary>
     public static SystemFiles Instance { get; } = new();
 
-    /// <inheritdoc/>
-    public IStoreFile Create(string path) => new SystemFile(OwnerOnly.CreateFile(path, mustBeNew: true));
+    public void CreateFolder(string path) => OwnerOnly.CreateFolder(path);
 
-    /// <inheritdoc/>
-    public IStoreFile Open(string path) =>
+    public ISegmentFile CreateNew(string path) => new SystemFile(OwnerOnly.CreateFile(path, mustBeNew: true));
+
+    public ISegmentFile OpenRead(string path) =>
         new SystemFile(File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
 
-    /// <inheritdoc/>
     public void Rename(string from, string to) => File.Move(from, to, overwrite: false);
 
-    /// <inheritdoc/>
+    public void SyncFolder(string path) => FileSync.Folder(path);
+
     public void Delete(string path)
     {
         if (File.Exists(path))
             File.Delete(path);
     }
 
-    /// <inheritdoc/>
-    public void CreateFolder(string path) => OwnerOnly.CreateFolder(path);
+    public IEnumerable<string> FilesIn(string folder) => Directory.Exists(folder) ? Directory.EnumerateFiles(folder).Select(NameOf) : [];
 
-    /// <inheritdoc/>
-    public void SyncFolder(string path) => FileSync.Folder(path);
+    public IEnumerable<string> FoldersIn(string folder) => Directory.Exists(folder) ? Directory.EnumerateDirectories(folder).Select(NameOf) : [];
 
-    /// <inheritdoc/>
-    public IEnumerable<string> List(string folder) =>
-        Directory.Exists(folder) ? Directory.EnumerateFiles(folder).Select(path => Path.GetFileName(path)) : [];
+    private static string NameOf(string path) => Path.GetFileName(path);
 
-    private sealed class SystemFile(SafeFileHandle file) : IStoreFile
+    private sealed class SystemFile(SafeFileHandle handle) : ISegmentFile
     {
-        public long Length => RandomAccess.GetLength(file);
+        public long Length => RandomAccess.GetLength(handle);
 
-        public int Read(Span<byte> destination, long offset) => RandomAccess.Read(file, destination, offset);
+        public int Read(Span<byte> buffer, long offset) => RandomAccess.Read(handle, buffer, offset);
 
-        public void Write(ReadOnlySpan<byte> bytes, long offset) => RandomAccess.Write(file, bytes, offset);
+        public void Write(ReadOnlySpan<byte> bytes, long offset) => RandomAccess.Write(handle, bytes, offset);
 
-        public void Write(IReadOnlyList<ReadOnlyMemory<byte>> pieces, long offset) => RandomAccess.Write(file, pieces, offset);
+        public void Write(IReadOnlyList<ReadOnlyMemory<byte>> pieces, long offset) => RandomAccess.Write(handle, pieces, offset);
 
-        public void Sync() => FileSync.File(file);
+        public void Sync() => FileSync.File(handle);
 
-        public void Dispose() => file.Dispose();
+        public void Dispose() => handle.Dispose();
     }
 }

@@ -23,6 +23,22 @@ public sealed class NeedsKvmAttribute : Attribute
     }
 }
 
+/// <summary>Marks a fixture on the host's own KVM whose memory comes in through a userfaultfd.</summary>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class NeedsUserfaultfdAttribute : Attribute
+{
+    /// <summary>Why this process has none; null where it has.</summary>
+    public static string? ReasonAgainst { get; } = NeedsKvmAttribute.ReasonAgainst ?? Find();
+
+    private static string? Find()
+    {
+        if (!Userfaultfd.TryOpen(out var opened, out var obstacle))
+            return obstacle;
+        opened.Dispose();
+        return null;
+    }
+}
+
 /// <summary>Marks a fixture that reaches the host's own KVM through an agent.</summary>
 [AttributeUsage(AttributeTargets.Class)]
 public sealed class NeedsLocalAgentAttribute : Attribute
@@ -66,6 +82,7 @@ public sealed class ContractTestCase : XunitTestCase
 
     protected override string? GetSkipReason(IAttributeInfo factAttribute) =>
         Has<NeedsKvmAttribute>() ? NeedsKvmAttribute.ReasonAgainst
+        : Has<NeedsUserfaultfdAttribute>() ? NeedsUserfaultfdAttribute.ReasonAgainst
         : Has<NeedsLocalAgentAttribute>() ? NeedsLocalAgentAttribute.ReasonAgainst
         : Has<NeedsArm64KernelAttribute>() ? NeedsArm64KernelAttribute.ReasonAgainst
         : base.GetSkipReason(factAttribute);

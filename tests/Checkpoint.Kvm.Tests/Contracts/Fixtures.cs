@@ -48,6 +48,14 @@ public sealed class SimulatedX64MemoryCaptureTests() : MemoryCaptureContract(new
 public sealed class SimulatedArm64MemoryCaptureTests()
     : MemoryCaptureContract(new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 }), MachineArchitecture.Arm64);
 
+[NeedsUserfaultfd]
+public sealed class LinuxX64LazyMemoryTests() : LazyMemoryContract(SystemHandle.Open());
+
+public sealed class SimulatedX64LazyMemoryTests() : LazyMemoryContract(new SimulatedKvm());
+
+public sealed class SimulatedArm64LazyMemoryTests()
+    : LazyMemoryContract(new SimulatedKvm(new() { Architecture = MachineArchitecture.Arm64 }), MachineArchitecture.Arm64);
+
 public sealed class SimulatedX64VcpuTests() : VcpuContract(new SimulatedKvm());
 
 public sealed class SimulatedX64VcpuStateTests() : VcpuStateContract(new SimulatedKvm());

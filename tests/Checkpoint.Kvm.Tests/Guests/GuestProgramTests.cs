@@ -35,10 +35,29 @@ public sealed class GuestProgramTests
     [InlineData(GuestKind.Timer, 10)]
     public void A_guest_fits_the_pages_it_asks_for_and_refuses_one_page_less(GuestKind kind, int pages)
     {
-        var enough = new GuestOptions { Vcpus = 1, MemoryBytes = (ulong)pages * 4096, WorkingPages = 1 };
+        var enough = new GuestOptions { Vcpus = 1, MemoryBytes = (ulong)pages * 4096, WorkingPages = kind == GuestKind.Ledger ? 16 : 1 };
         Assert.Equal(enough.MemoryBytes, X64GuestProgram.Create(kind, enough).UsedMemoryBytes);
         Assert.Throws<ArgumentOutOfRangeException>(
             () => X64GuestProgram.Create(kind, enough with { MemoryBytes = enough.MemoryBytes - 4096 }));
+    }
+
+    [Theory]
+    [InlineData(16, 7)]
+    [InlineData(64, 16)]
+    [InlineData(1024, 256)]
+    [InlineData(8192, 511)]
+    public void The_tokens_of_a_ledger_lie_all_over_the_pages_that_it_is_given(int pages, int tokens)
+    {
+        var program = X64GuestProgram.Create(GuestKind.Ledger, new GuestOptions { Vcpus = 1, MemoryBytes = 64UL << 20, WorkingPages = pages });
+        var ledger = Assert.IsType<LedgerProgram>(program);
+        Assert.Equal((pages, tokens), (ledger.SlotCount, ledger.TokenCount));
+        var slots = Enumerable.Range(0, pages).Select(ledger.SlotAddress).ToList();
+        Assert.Equal(pages, slots.Select(address => address / 4096).Distinct().Count());
+        Assert.All(slots, address => Assert.InRange(address, ledger.FirstFreePage, ledger.UsedMemoryBytes - 1));
+        Assert.Equal(ledger.FirstFreePage + ((ulong)pages * 4096), ledger.UsedMemoryBytes);
+        Assert.All(
+            new int?[] { 15, 17, 8, 0, -16, 1 << 21 },
+            bad => Assert.Throws<ArgumentOutOfRangeException>(() => X64GuestProgram.Create(GuestKind.Ledger, new GuestOptions { Vcpus = 1, WorkingPages = bad })));
     }
 
     [Fact]

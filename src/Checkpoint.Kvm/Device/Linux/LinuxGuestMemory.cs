@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using Checkpoint.Kvm.Interop;
 using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.State;
@@ -14,11 +15,14 @@ public sealed class LinuxGuestMemory : IGuestMemory
 {
     private const int MaxWindowBytes = 1 << 30;
 
+    private readonly VmFailure? _vcpus;
+    private volatile UserfaultFilling? _filling;
     private volatile bool _isDisposed;
 
-    private LinuxGuestMemory(ImmutableArray<Slot> slots)
+    private LinuxGuestMemory(ImmutableArray<Slot> slots, VmFailure? vcpus)
     {
         Slots = slots;
+        _vcpus = vcpus;
         Regions = [.. slots.Select(slot => slot.Region)];
     }
 
@@ -31,9 +35,17 @@ public sealed class LinuxGuestMemory : IGuestMemory
     /// <inheritdoc/>
     public WrittenPages? Written { get; set; }
 
+    /// <inheritdoc/>
+    public MemoryFilling? Filling => _filling;
+
+    /// <inheritdoc/>
+    public bool PrefersLazyFill => true;
+
     internal ImmutableArray<Slot> Slots { get; }
 
-    internal static LinuxGuestMemory Create(IReadOnlyList<MemoryRegion> regions)
+    /// <param name="regions">The slots.</param>
+    /// <param name="vcpus">Where the vCPUs of the VM are told that memory does not come; null for memory of no VM.</param>
+    internal static LinuxGuestMemory Create(IReadOnlyList<MemoryRegion> regions, VmFailure? vcpus = null)
     {
         ArgumentNullException.ThrowIfNull(regions);
         MemorySlots.Check(regions, (ulong)Environment.SystemPageSize);
@@ -42,7 +54,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
         {
             foreach (var region in regions.OrderBy(region => region.GuestAddress))
                 slots.Add(new Slot(region, Mapping.OfZeros(region.SizeBytes, region.GuestAddress)));
-            return new LinuxGuestMemory(slots.ToImmutable());
+            return new LinuxGuestMemory(slots.ToImmutable(), vcpus);
         }
         catch
         {
@@ -60,7 +72,25 @@ public sealed class LinuxGuestMemory : IGuestMemory
             throw new ArgumentException("An adopted region has no host address.", nameof(regions));
         return new LinuxGuestMemory([.. regions
             .OrderBy(adopted => adopted.Region.GuestAddress)
-            .Select(adopted => new Slot(adopted.Region, Mapping.Adopt(adopted.HostAddress, adopted.Region.SizeBytes)))]) { IsAdopted = true };
+            .Select(adopted => new Slot(adopted.Region, Mapping.Adopt(adopted.HostAddress, adopted.Region.SizeBytes)))], null) { IsAdopted = true };
+    }
+
+    /// <inheritdoc/>
+    public bool TryFillLazily(IPageSource source, [NotNullWhen(false)] out string? obstacle)
+    {
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        if (_filling is not null)
+            throw new InvalidOperationException("This memory is being filled already.");
+        if (_vcpus is null)
+        {
+            obstacle = "this memory was mapped by somebody else";
+            return false;
+        }
+
+        if (!Userfaultfd.TryOpen(out var userfaultfd, out obstacle))
+            return false;
+        _filling = new UserfaultFilling(this, _vcpus, userfaultfd, source);
+        return true;
     }
 
     /// <inheritdoc/>
@@ -72,6 +102,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
         {
             // The mapping is held for the copy, and Find has seen that the whole range lies inside it.
             slot.Mapping.DangerousAddRef(ref held);
+            _filling?.Demand(guestAddress, (ulong)destination.Length);
             new ReadOnlySpan<byte>(slot.At(guestAddress), destination.Length).CopyTo(destination);
         }
         finally
@@ -90,6 +121,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
         {
             // The mapping is held for the copy, and Find has seen that the whole range lies inside it.
             slot.Mapping.DangerousAddRef(ref held);
+            _filling?.Demand(guestAddress, (ulong)source.Length);
             source.CopyTo(new Span<byte>(slot.At(guestAddress), source.Length));
             Written?.Mark(guestAddress, (ulong)source.Length);
         }
@@ -109,7 +141,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
     }
 
     /// <summary>
-    /// The host's view of a range, without a copy. It is valid until the memory is disposed of. Who writes through it says so with
+    /// The host's view of a range, without a copy; what of it is not there yet is brought in first. It is valid until the memory is disposed of. Who writes through it says so with
     /// <see cref="WrittenPages.Mark"/>.
     /// </summary>
     /// <param name="guestAddress">Guest physical address.</param>
@@ -120,6 +152,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
         ArgumentOutOfRangeException.ThrowIfNegative(length);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, MaxWindowBytes);
         var slot = Find(guestAddress, (ulong)length);
+        _filling?.Demand(guestAddress, (ulong)length);
         return new GuestWindow(slot.Mapping, slot.At(guestAddress), length).Memory;
     }
 
@@ -127,6 +160,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
     public void Dispose()
     {
         _isDisposed = true;
+        _filling?.Dispose();
         foreach (var slot in Slots)
             slot.Mapping.Dispose();
     }

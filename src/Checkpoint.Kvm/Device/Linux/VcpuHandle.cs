@@ -20,10 +20,11 @@ public sealed unsafe class VcpuHandle : IVcpu
     private readonly KvmFd _vm;
     private readonly Mapping _run;
     private readonly int _xsaveBytes;
+    private readonly VmFailure _failure;
     private readonly KickGate _kicks;
     private bool _wasInterrupted;
 
-    internal VcpuHandle(KvmFd fd, KvmFd vm, Mapping run, int xsaveBytes, uint id, int index, int kickSignal)
+    internal VcpuHandle(KvmFd fd, KvmFd vm, Mapping run, VmFailure failure, int xsaveBytes, uint id, int index, int kickSignal)
     {
         fd.Hold(vm);
         _fd = fd;
@@ -31,6 +32,8 @@ public sealed unsafe class VcpuHandle : IVcpu
         _run = run;
         _xsaveBytes = xsaveBytes;
         _kicks = new KickGate(fd, index, kickSignal);
+        _failure = failure;
+        _failure.Add(_kicks);
         Id = id;
         Index = index;
     }
@@ -175,8 +178,10 @@ public sealed unsafe class VcpuHandle : IVcpu
     /// <inheritdoc/>
     public VcpuExit Run()
     {
+        _failure.ThrowIfFailed();
         var result = Libc.ioctl(_fd, KvmRequests.Run.Code, (nuint)0);
         _wasInterrupted = false;
+        _failure.ThrowIfFailed();
         if (result >= 0)
             return VcpuExitDecoder.Decode(ref *RunPage(), _run.LengthBytes);
         // EAGAIN: a vCPU that waited for its INIT or SIPI was woken; the next entry goes on from there, as after EINTR.
@@ -193,6 +198,7 @@ public sealed unsafe class VcpuHandle : IVcpu
         if (_fd.IsClosed)
             return;
         _kicks.Unbind();
+        _failure.Remove(_kicks);
         _run.Dispose();
         _fd.Dispose();
     }

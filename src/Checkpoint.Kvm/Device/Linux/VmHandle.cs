@@ -17,6 +17,7 @@ public sealed class VmHandle : IVm
     private const uint LogDirtyPages = 1;
 
     private readonly KvmFd _fd;
+    private readonly VmFailure _failure = new();
     private volatile bool _isDisposed;
     private readonly int _vcpuMmapSizeBytes;
     private readonly Lazy<int> _xsaveBytes;
@@ -65,7 +66,7 @@ public sealed class VmHandle : IVm
     /// <inheritdoc cref="IVm.CreateMemory"/>
     public LinuxGuestMemory CreateMemory(IReadOnlyList<MemoryRegion> regions)
     {
-        var memory = LinuxGuestMemory.Create(regions);
+        var memory = LinuxGuestMemory.Create(regions, _failure);
         try
         {
             // A slot that was set stays set when a later one is refused: the VM holds its memory from before the call.
@@ -262,7 +263,7 @@ public sealed class VmHandle : IVm
         try
         {
             run = Mapping.OfVcpu(fd, _vcpuMmapSizeBytes, index);
-            return new VcpuHandle(fd, _fd, run, _xsaveBytes.Value, id, index, kickSignal);
+            return new VcpuHandle(fd, _fd, run, _failure, _xsaveBytes.Value, id, index, kickSignal);
         }
         catch
         {

@@ -157,6 +157,7 @@ internal sealed class GuestView(SimulatedSlots slots, IPageWalk walk)
         PhysicalAddress = physical;
         if (slots.At(physical) is not { } slot || (isWrite && slot.IsReadOnly))
             return GuestAccess.NoSlot;
+        slot.Demand(physical - slot.Region.GuestAddress);
         var page = (int)((physical - slot.Region.GuestAddress) >> PageShift);
         found = new Translation
         {

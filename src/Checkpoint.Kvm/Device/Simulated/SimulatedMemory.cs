@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.State;
 
@@ -12,10 +13,13 @@ public sealed class SimulatedMemory : IGuestMemory
 {
     private const int MaxFillBytes = 1 << 30;
 
+    private readonly SimulatedSlots? _vm;
+    private volatile SimulatedFilling? _filling;
     private bool _isDisposed;
 
-    private SimulatedMemory(ImmutableArray<SimulatedSlot> slots)
+    private SimulatedMemory(ImmutableArray<SimulatedSlot> slots, SimulatedSlots? vm)
     {
+        _vm = vm;
         Slots = slots;
         Regions = [.. slots.Select(slot => slot.Region)];
     }
@@ -26,15 +30,32 @@ public sealed class SimulatedMemory : IGuestMemory
     /// <inheritdoc/>
     public WrittenPages? Written { get; set; }
 
+    /// <inheritdoc/>
+    public MemoryFilling? Filling => _filling;
+
     internal ImmutableArray<SimulatedSlot> Slots { get; }
 
     /// <summary>Makes zeroed memory without a machine.</summary>
     /// <param name="regions">The slots; page aligned, not overlapping, each less than 16 GiB.</param>
-    public static SimulatedMemory Create(IReadOnlyList<MemoryRegion> regions)
+    public static SimulatedMemory Create(IReadOnlyList<MemoryRegion> regions) => Create(regions, null);
+
+    internal static SimulatedMemory Create(IReadOnlyList<MemoryRegion> regions, SimulatedSlots? vm)
     {
         ArgumentNullException.ThrowIfNull(regions);
         MemorySlots.Check(regions, MemoryRegion.PageBytes);
-        return new SimulatedMemory([.. regions.OrderBy(region => region.GuestAddress).Select(region => new SimulatedSlot(region))]);
+        return new SimulatedMemory([.. regions.OrderBy(region => region.GuestAddress).Select(region => new SimulatedSlot(region))], vm);
+    }
+
+    /// <inheritdoc/>
+    public bool TryFillLazily(IPageSource source, [NotNullWhen(false)] out string? obstacle)
+    {
+        ThrowIfDisposed();
+        if (_filling is not null)
+            throw new InvalidOperationException("This memory is being filled already.");
+        obstacle = _vm is null ? "this memory has no machine" : null;
+        if (_vm is not null)
+            _filling = new SimulatedFilling(this, _vm, source);
+        return obstacle is null;
     }
 
     /// <inheritdoc/>
@@ -42,6 +63,7 @@ public sealed class SimulatedMemory : IGuestMemory
     {
         var slot = Find(guestAddress, (ulong)destination.Length);
         ThrowIfDisposed();
+        _filling?.Demand(guestAddress, (ulong)destination.Length);
         slot.From(guestAddress - slot.Region.GuestAddress, destination.Length).CopyTo(destination);
     }
 
@@ -51,6 +73,7 @@ public sealed class SimulatedMemory : IGuestMemory
     {
         var slot = Find(guestAddress, (ulong)source.Length);
         ThrowIfDisposed();
+        _filling?.Demand(guestAddress, (ulong)source.Length);
         source.CopyTo(slot.From(guestAddress - slot.Region.GuestAddress, source.Length));
         Written?.Mark(guestAddress, (ulong)source.Length);
     }
@@ -64,12 +87,17 @@ public sealed class SimulatedMemory : IGuestMemory
         ArgumentOutOfRangeException.ThrowIfGreaterThan(length, MaxFillBytes);
         var slot = Find(guestAddress, (ulong)length);
         ThrowIfDisposed();
+        _filling?.Demand(guestAddress, (ulong)length);
         write(slot.From(guestAddress - slot.Region.GuestAddress, length), state);
         Written?.Mark(guestAddress, (ulong)length);
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _isDisposed = true;
+    public void Dispose()
+    {
+        _isDisposed = true;
+        _filling?.Dispose();
+    }
 
     private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(_isDisposed, this);
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Device.Simulated;
@@ -26,6 +27,9 @@ internal sealed class SimulatedSlot
 
     public ulong[] Words { get; }
 
+    /// <summary>Its coming in while the guest runs; null where all of it was there from the start.</summary>
+    public MemoryFilling? Filling { get; set; }
+
     /// <summary>Whether KVM_MEM_READONLY keeps the guest from writing here.</summary>
     public bool IsReadOnly => (Region.Flags & 2) != 0;
 
@@ -41,6 +45,10 @@ internal sealed class SimulatedSlot
         var words = (skip + length + WordBytes - 1) / WordBytes;
         return MemoryMarshal.AsBytes(Words.AsSpan((int)(offset / WordBytes), words)).Slice(skip, length);
     }
+
+    /// <summary>Makes sure that the page of an offset is there, before anybody looks at it.</summary>
+    /// <exception cref="GuestMemoryException">It cannot be brought in.</exception>
+    public void Demand(ulong offset) => Filling?.Demand(Region.GuestAddress + (offset / MemoryRegion.PageBytes * MemoryRegion.PageBytes), MemoryRegion.PageBytes);
 
     /// <summary>
     /// Notes a write by the guest, after the write: whoever takes the bit away and then copies the page sees either the new

@@ -11,6 +11,14 @@ internal sealed class SimulatedSlots(ulong firstAddressBeyond)
     // Replaced as a whole, so that vCPUs that run look at one or the other.
     private volatile SimulatedSlot[] _slots = [];
     private readonly HashSet<uint> _logged = [];
+    private volatile GuestMemoryException? _failure;
+
+    /// <summary>Why no vCPU may run any more: memory that does not come; null while they may.</summary>
+    public GuestMemoryException? Failure
+    {
+        get => _failure;
+        set => _failure = value;
+    }
 
     /// <summary>The slot of a guest physical address; null where there is none, which makes an access MMIO.</summary>
     public SimulatedSlot? At(ulong guestAddress)
@@ -28,6 +36,7 @@ internal sealed class SimulatedSlots(ulong firstAddressBeyond)
     public bool TryReadWord(ulong guestAddress, out ulong word)
     {
         var slot = At(guestAddress);
+        slot?.Demand(guestAddress - slot.Region.GuestAddress);
         word = slot is null ? 0 : slot.Words[(int)((guestAddress - slot.Region.GuestAddress) >> 3)];
         return slot is not null;
     }

@@ -126,6 +126,8 @@ public abstract partial class SimulatedVcpu
         var left = NextSlice();
         while (true)
         {
+            if (Vm.Slots.Failure is { } failure)
+                throw new GuestMemoryException(failure.InnerException!);
             if (Volatile.Read(ref _kick) != 0 || left == 0)
                 return Interrupted();
             if (!IsRunnable)

@@ -103,7 +103,7 @@ public sealed class SimulatedVm : IVm
     /// <inheritdoc cref="IVm.CreateMemory"/>
     public SimulatedMemory CreateMemory(IReadOnlyList<MemoryRegion> regions)
     {
-        var memory = SimulatedMemory.Create(regions);
+        var memory = SimulatedMemory.Create(regions, Slots);
         ObjectDisposedException.ThrowIf(_isDisposed, this);
         foreach (var slot in memory.Slots)
             Check(KvmRequests.SetUserMemoryRegion, Slots.Add(slot));

@@ -25,7 +25,7 @@ internal sealed class Arm64LedgerProgram : Arm64GuestProgram
 
     public override ulong LoopEnd => CodeAddress + Arm64LedgerCode.LoopEnd;
 
-    public override ulong UsedMemoryBytes => FirstFreePage + LedgerShape.SharedBytes;
+    public override ulong UsedMemoryBytes => FirstFreePage + _shape.SharedBytes;
 
     private protected override ReadOnlySpan<byte> Code => Arm64LedgerCode.Bytes;
 

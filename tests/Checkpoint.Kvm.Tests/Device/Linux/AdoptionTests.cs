@@ -39,7 +39,7 @@ public sealed class AdoptionTests
         Assert.True(LinuxGuestMemoryTests.IsMapped((ulong)pages.DangerousGetHandle()));
         Assert.Equal(1, Ioctl.Value(vmFd, KvmRequests.CheckExtension, KvmCapability.UserMemory));
         var state = new byte[144];
-        using var again = new VcpuHandle(vcpuFd, vmFd, Mapping.OfVcpu(vcpuFd, 4096, 0), 4096, 0, 0, VcpuHandle.DefaultKickSignal);
+        using var again = new VcpuHandle(vcpuFd, vmFd, Mapping.OfVcpu(vcpuFd, 4096, 0), new VmFailure(), 4096, 0, 0, VcpuHandle.DefaultKickSignal);
         again.Get(KvmRequests.GetRegs, state);
     }
 

@@ -14,7 +14,7 @@ public sealed class RefusedCallsTests : IDisposable
     private readonly VcpuHandle _vcpu;
 
     public RefusedCallsTests() =>
-        _vcpu = new VcpuHandle(OpenNull(), _vmOfVcpu, Mapping.OfZeros(4096, 0), 4096, id: 3, index: 3, VcpuHandle.DefaultKickSignal);
+        _vcpu = new VcpuHandle(OpenNull(), _vmOfVcpu, Mapping.OfZeros(4096, 0), new VmFailure(), 4096, id: 3, index: 3, VcpuHandle.DefaultKickSignal);
 
     public void Dispose()
     {

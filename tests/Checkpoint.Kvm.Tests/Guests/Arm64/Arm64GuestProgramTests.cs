@@ -65,7 +65,7 @@ public sealed class Arm64GuestProgramTests
     [Fact]
     public void A_guests_state_tells_its_architecture_and_an_older_one_is_of_x64()
     {
-        var options = new GuestOptions { Vcpus = 3, Seed = 8, WorkingPages = 5, ExitEverySteps = 4, Architecture = MachineArchitecture.Arm64 };
+        var options = new GuestOptions { Vcpus = 3, Seed = 8, WorkingPages = 32, ExitEverySteps = 4, Architecture = MachineArchitecture.Arm64 };
         byte[] device = [1, 2, 3];
         var state = Checkpoint.Kvm.Guests.GuestState.Write(GuestProgram.Create(GuestKind.Ledger, options), device);
         var (kind, read, rest) = Checkpoint.Kvm.Guests.GuestState.Read(state);

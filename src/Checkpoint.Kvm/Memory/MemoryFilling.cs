@@ -1,0 +1,329 @@
+using System.Collections.Immutable;
+using System.Diagnostics;
+using Checkpoint.Kvm.Device;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Memory;
+
+/// <summary>
+/// Memory that comes in while the guest runs: what is touched first, and the rest behind its back. It comes in units of 2 MiB,
+/// and a unit is there only when every page of it has been checked.
+/// </summary>
+/// <remarks>
+/// <code>
+///   Missing ──somebody wants it──▶ Coming ──read, checked, put in place──▶ There
+///                                     └──cannot be read──▶ the filling has failed: nothing comes any more
+/// </code>
+/// The host asks through <see cref="Demand"/> before it touches memory; so no managed thread ever waits inside a page fault, where it
+/// would keep a garbage collection waiting, and with it the thread that could end the fault. After a failure what is there stays
+/// readable, what is missing throws, and no vCPU of the VM runs.
+/// </remarks>
+public abstract class MemoryFilling : IDisposable
+{
+    /// <summary>What comes in at a time; a huge page.</summary>
+    public const int UnitBytes = 2 << 20;
+
+    private const byte Missing = 0;
+    private const byte Coming = 1;
+    private const byte There = 2;
+
+    private readonly object _gate = new();
+    private readonly IPageSource _source;
+    private readonly byte[][] _units;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private volatile GuestMemoryException? _failure;
+    private volatile bool _isComplete;
+    private Thread? _background;
+    private long _missing;
+    private long _filledBytes;
+    private int _users;
+    private bool _isDisposed;
+
+    private protected MemoryFilling(ImmutableArray<MemoryRegion> regions, IPageSource source)
+    {
+        Regions = regions;
+        _source = source;
+        _units = [.. regions.Select(region => new byte[UnitsOf(region)])];
+        for (var region = 0; region < regions.Length; region++)
+        {
+            for (var unit = 0; unit < _units[region].Length; unit++)
+            {
+                var (address, length) = RangeOf(region, unit);
+                if (!source.HasData(address, (ulong)length))
+                {
+                    _units[region][unit] = There;
+                    continue;
+                }
+
+                _missing++;
+                TotalBytes += length;
+            }
+        }
+    }
+
+    /// <summary>How many bytes come in; units that are all zeros are there from the start.</summary>
+    public long TotalBytes { get; }
+
+    /// <summary>How many of them have come.</summary>
+    public long FilledBytes => Volatile.Read(ref _filledBytes);
+
+    /// <summary>Whether all memory is there.</summary>
+    public bool IsComplete => _isComplete;
+
+    /// <summary>Why memory does not come any more; null while it does, and when all is there.</summary>
+    public GuestMemoryException? Failure => _failure;
+
+    /// <summary>Ends when all memory is there, or will not come any more; it never faults: <see cref="Failure"/> says which.</summary>
+    public Task Ended => _ended.Task;
+
+    private protected ImmutableArray<MemoryRegion> Regions { get; }
+
+    /// <summary>Makes sure that a range is there, before it is read or written; the calling thread brings it in where nobody else is about to.</summary>
+    /// <param name="guestAddress">Guest physical address.</param>
+    /// <param name="length">Bytes; the range lies in one slot.</param>
+    /// <exception cref="GuestMemoryException">It cannot be brought in.</exception>
+    public void Demand(ulong guestAddress, ulong length)
+    {
+        if (_isComplete || length == 0)
+            return;
+        var region = MemorySlots.Find(Regions, guestAddress, length);
+        var start = Regions[region].GuestAddress;
+        var last = UnitAt(start, guestAddress + length - 1);
+        for (var unit = UnitAt(start, guestAddress); unit <= last; unit++)
+        {
+            if (!IsThere(region, unit) && !TryBring(region, unit))
+                WaitFor(region, unit);
+        }
+    }
+
+    /// <summary>Brings in what is missing, on the calling thread, and returns when all is there.</summary>
+    /// <param name="cancellationToken">Ends the call; memory goes on to come when it is touched.</param>
+    /// <exception cref="GuestMemoryException">It cannot be brought in.</exception>
+    public void FillRest(CancellationToken cancellationToken = default)
+    {
+        for (var region = 0; region < _units.Length && !_isComplete; region++)
+        {
+            for (var unit = 0; unit < _units[region].Length; unit++)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                if (!IsThere(region, unit))
+                    TryBring(region, unit);
+            }
+        }
+
+        // The last ones may still be on their way, by other threads.
+        _ended.Task.Wait(cancellationToken);
+        ThrowIfFailed();
+    }
+
+    /// <summary>Brings in what is missing on a thread of its own. What it finds damaged stops the machine, touched or not.</summary>
+    public void FillInBackground()
+    {
+        lock (_gate)
+        {
+            if (_background is not null || _isDisposed || _isComplete)
+                return;
+            _background = new Thread(RunInBackground) { IsBackground = true, Name = "memory filling" };
+            _background.Start();
+        }
+    }
+
+    /// <summary>Gives up what is missing, as a failure that ends the vCPUs; nothing happens where all is there.</summary>
+    /// <param name="reason">Why, for those who ask for memory later.</param>
+    public void GiveUp(string reason) => Fail(new OperationCanceledException(reason));
+
+    /// <summary>Gives up what is missing, and returns when no thread of the filling runs and all that it held open is closed.</summary>
+    public void Dispose()
+    {
+        GiveUp("it was disposed of before all of it was there");
+        lock (_gate)
+        {
+            if (_isDisposed)
+                return;
+            _isDisposed = true;
+            while (_users > 0)
+                Monitor.Wait(_gate);
+        }
+
+        _background?.Join();
+        Release();
+        if (!_isComplete)
+            _source.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>The guest address and length of a unit, cut to its slot.</summary>
+    private protected (ulong GuestAddress, int Length) RangeOf(int region, int unit)
+    {
+        var start = Regions[region].GuestAddress;
+        var end = start + Regions[region].SizeBytes;
+        var first = Math.Max(start, (start & ~(UnitBytes - 1UL)) + ((ulong)unit * UnitBytes));
+        var beyond = (first & ~(UnitBytes - 1UL)) + UnitBytes;
+        // The last unit of the address space ends at 0.
+        return (first, (int)((beyond < first || beyond > end ? end : beyond) - first));
+    }
+
+    /// <summary>Reads a unit and puts it where the guest finds it.</summary>
+    private protected abstract void Place(int region, ulong guestAddress, int length);
+
+    /// <summary>Stops the vCPUs of the VM, and ends every access that waits for memory.</summary>
+    /// <param name="failure">Why.</param>
+    private protected abstract void Stop(GuestMemoryException failure);
+
+    /// <summary>All memory is there: what was needed to bring it in may go. Called once, on any thread, which must not be waited for.</summary>
+    private protected abstract void OnComplete();
+
+    /// <summary>Closes what is open; waits for threads of its own.</summary>
+    private protected abstract void Release();
+
+    private protected void ReadSource(ulong guestAddress, Span<byte> destination) => _source.Read(guestAddress, destination);
+
+    /// <summary>Whether the unit at an address is there.</summary>
+    private protected bool IsThereAt(int region, ulong guestAddress) => IsThere(region, UnitAt(Regions[region].GuestAddress, guestAddress));
+
+    /// <summary>Brings in the unit at an address, unless another thread is about to. It does not wait for others.</summary>
+    private protected void BringAt(int region, ulong guestAddress) => TryBring(region, UnitAt(Regions[region].GuestAddress, guestAddress));
+
+    /// <summary>The units that follow each other and are not there, as ranges of guest memory.</summary>
+    private protected IEnumerable<(int Region, ulong GuestAddress, ulong Length)> MissingRanges()
+    {
+        for (var region = 0; region < _units.Length; region++)
+        {
+            for (var unit = 0; unit < _units[region].Length; unit++)
+            {
+                if (IsThere(region, unit))
+                    continue;
+                var (start, length) = RangeOf(region, unit);
+                var end = start + (ulong)length;
+                while (unit + 1 < _units[region].Length && !IsThere(region, unit + 1))
+                    end += (ulong)RangeOf(region, ++unit).Length;
+                yield return (region, start, end - start);
+            }
+        }
+    }
+
+    private protected void Fail(Exception reason)
+    {
+        GuestMemoryException failure;
+        lock (_gate)
+        {
+            if (_isComplete || _failure is not null)
+                return;
+            // From here on nothing becomes There, so that what is there can be told from what never will be.
+            _failure = failure = reason as GuestMemoryException ?? new GuestMemoryException(reason);
+            _users++;
+            Monitor.PulseAll(_gate);
+        }
+
+        Stop(failure);
+        Leave();
+        _ended.TrySetResult();
+    }
+
+    private static int UnitAt(ulong start, ulong guestAddress) => (int)((guestAddress / UnitBytes) - (start / UnitBytes));
+
+    private static int UnitsOf(MemoryRegion region) => UnitAt(region.GuestAddress, region.GuestAddress + region.SizeBytes - 1) + 1;
+
+    private bool IsThere(int region, int unit) => Volatile.Read(ref _units[region][unit]) == There;
+
+    private void ThrowIfFailed()
+    {
+        if (_failure is { } failure)
+            throw new GuestMemoryException(failure.InnerException!);
+    }
+
+    private bool TryBring(int region, int unit)
+    {
+        lock (_gate)
+        {
+            ThrowIfFailed();
+            if (_units[region][unit] != Missing)
+                return _units[region][unit] == There;
+            _units[region][unit] = Coming;
+            _users++;
+        }
+
+        try
+        {
+            var (address, length) = RangeOf(region, unit);
+            Place(region, address, length);
+            return Arrive(region, unit, length);
+        }
+        catch (Exception failure) when (failure is not UnreachableException)
+        {
+            Fail(failure);
+            throw new GuestMemoryException(_failure!.InnerException!);
+        }
+        finally
+        {
+            Leave();
+            CompleteIfLast();
+        }
+    }
+
+    private void Leave()
+    {
+        lock (_gate)
+        {
+            _users--;
+            Monitor.PulseAll(_gate);
+        }
+    }
+
+    private bool Arrive(int region, int unit, int length)
+    {
+        lock (_gate)
+        {
+            ThrowIfFailed();
+            Volatile.Write(ref _units[region][unit], There);
+            _filledBytes += length;
+            _missing--;
+            Monitor.PulseAll(_gate);
+            return true;
+        }
+    }
+
+    // After the last one, not with it: what is closed then must not be in use.
+    private void CompleteIfLast()
+    {
+        lock (_gate)
+        {
+            if (_missing > 0 || _users > 0 || _isComplete || _failure is not null)
+                return;
+            _isComplete = true;
+            _users++;
+        }
+
+        OnComplete();
+        _source.Dispose();
+        Leave();
+        _ended.TrySetResult();
+    }
+
+    /// <summary>Completes at once where there is nothing to bring in; for the end of a constructor.</summary>
+    private protected void Begin() => CompleteIfLast();
+
+    private void WaitFor(int region, int unit)
+    {
+        lock (_gate)
+        {
+            while (_units[region][unit] != There)
+            {
+                ThrowIfFailed();
+                Monitor.Wait(_gate);
+            }
+        }
+    }
+
+    private void RunInBackground()
+    {
+        try
+        {
+            FillRest();
+        }
+        catch (GuestMemoryException)
+        {
+            // It has stopped the machine, and everybody who asks is told.
+        }
+    }
+}

@@ -1,0 +1,32 @@
+using Checkpoint.Actors;
+using Checkpoint.Actors.Hosting;
+using Checkpoint.Simulation.Disk;
+using Checkpoint.Simulation.Scheduling;
+using Checkpoint.Storage;
+using Checkpoint.Storage.Segments;
+
+namespace Checkpoint.Simulation.Workload;
+
+/// <summary>An engine on the simulated disk, in a process; a process may have several.</summary>
+internal sealed class EngineProcess
+{
+    public EngineProcess(World world, SimulatedProcess process)
+    {
+        Process = process;
+        Threads = new SimulatedThreads(world.Scheduler, Process, world.Random);
+        var time = new VirtualTime(world.Scheduler, Process);
+        var store = CheckpointStore.Of(
+            new SimulatedJournal(world, Process),
+            new SegmentStore(World.SegmentsFolder, new SimulatedFiles(world, Process)),
+            vm => world.Locks.Take(vm, Process));
+        Engine = new CheckpointEngine(store, time, new BuiltInHost(store, time, Threads));
+    }
+
+    public SimulatedProcess Process { get; }
+
+    public SimulatedThreads Threads { get; }
+
+    public CheckpointEngine Engine { get; }
+
+    public bool IsAlive => Process.IsAlive;
+}
