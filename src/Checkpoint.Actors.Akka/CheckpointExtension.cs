@@ -17,10 +17,9 @@ public sealed class CheckpointExtension : IExtension
 {
     private const string ActorName = "checkpoint";
 
-    private CheckpointExtension(ExtendedActorSystem system, CheckpointSettings settings, TimeProvider time)
+    private CheckpointExtension(ExtendedActorSystem system, CheckpointSettings settings, TimeProvider time, CheckpointStore store)
     {
         Settings = settings;
-        var store = CheckpointStore.Open(settings.Store, time);
         CheckpointEngine? engine = null;
         var ended = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         Actor = system.ActorOf(Props.Create(() => new EngineActor(() => engine!, ended, time)), ActorName);
@@ -49,7 +48,11 @@ public sealed class CheckpointExtension : IExtension
     public static CheckpointExtension Get(ActorSystem system) => system.WithExtension<CheckpointExtension, Provider>();
 
     /// <summary>The engine of an actor system by another clock than the host's; it must not have one yet.</summary>
-    internal static CheckpointExtension Open(ActorSystem system, TimeProvider time) => new Provider(time).CreateExtension((ExtendedActorSystem)system);
+    /// <param name="system">The actor system.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="store">The store, opened; null for the one that the settings name.</param>
+    internal static CheckpointExtension Open(ActorSystem system, TimeProvider time, CheckpointStore? store = null) =>
+        new Provider(time, store).CreateExtension((ExtendedActorSystem)system);
 
     /// <summary>A device that is an actor of the user's, for <see cref="MachineAttachment.Devices"/>.</summary>
     /// <param name="name">Its name, unique among the machine's devices.</param>
@@ -58,21 +61,30 @@ public sealed class CheckpointExtension : IExtension
 
     private async Task<Done> StopAsync()
     {
-        await Task.WhenAll(Engine.Attached.ToList().Select(machine => machine.DisposeAsync().AsTask())).ConfigureAwait(false);
-        await Engine.DisposeAsync().ConfigureAwait(false);
+        try
+        {
+            await Task.WhenAll(Engine.Attached.ToList().Select(machine => machine.DisposeAsync().AsTask())).ConfigureAwait(false);
+        }
+        finally
+        {
+            // Also where a machine could not be stopped: the store is closed after all that is still written to it.
+            await Engine.DisposeAsync().ConfigureAwait(false);
+        }
+
         return Done.Instance;
     }
 
     private sealed class Provider : ExtensionIdProvider<CheckpointExtension>
     {
         private readonly TimeProvider _time;
+        private readonly CheckpointStore? _store;
 
         public Provider()
-            : this(TimeProvider.System)
+            : this(TimeProvider.System, null)
         {
         }
 
-        public Provider(TimeProvider time) => _time = time;
+        public Provider(TimeProvider time, CheckpointStore? store) => (_time, _store) = (time, store);
 
         public override CheckpointExtension CreateExtension(ExtendedActorSystem system)
         {
@@ -80,7 +92,8 @@ public sealed class CheckpointExtension : IExtension
             // Settings of the system's own may replace ours; events in other bytes would make the stream unreadable for good.
             if (system.Serialization.FindSerializerForType(typeof(ChainedEvent)) is not CheckpointSerializer)
                 throw new ConfigurationException("The actor system does not use the serializer 'checkpoint' for the engine's events: remove what binds others to them.");
-            return new CheckpointExtension(system, CheckpointSettings.From(system.Settings.Config), _time);
+            var settings = CheckpointSettings.From(system.Settings.Config);
+            return new CheckpointExtension(system, settings, _time, _store ?? CheckpointStore.Open(settings.Store, _time));
         }
     }
 }

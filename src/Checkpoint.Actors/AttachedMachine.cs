@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.Diagnostics;
 using Checkpoint.Actors.Coordination;
 using Checkpoint.Actors.Hosting;
@@ -14,9 +13,6 @@ namespace Checkpoint.Actors;
 /// </summary>
 public sealed class AttachedMachine : IAsyncDisposable
 {
-    // A lock that nobody refers to would be given back by the garbage collector.
-    private static readonly ConcurrentBag<IMachineLock> s_kept = [];
-
     private readonly ICoordinatorActor _coordinator;
     private readonly IMachineLock _held;
     private readonly TimeProvider _time;
@@ -26,6 +22,8 @@ public sealed class AttachedMachine : IAsyncDisposable
     private readonly object _gate = new();
     private CheckpointSchedule? _schedule;
     private TaskCompletionSource? _stopping;
+    private TaskCompletionSource? _disposal;
+    private bool _isStopRequested;
 
     internal AttachedMachine(ICoordinatorActor coordinator, IMachineLock held, TimeProvider time, IEngineThreads threads, Action<AttachedMachine> onDisposed)
     {
@@ -35,8 +33,6 @@ public sealed class AttachedMachine : IAsyncDisposable
         _held = held;
         _time = time;
         _onDisposed = onDisposed;
-        _coordinator.Start(this);
-        _coordinator.Host.Start();
     }
 
     /// <summary>Its coordinator, for the host that made it.</summary>
@@ -51,12 +47,12 @@ public sealed class AttachedMachine : IAsyncDisposable
     public Task<string> ParticipantEnded => _ended.Task;
 
     /// <summary>Whether somebody has asked it to stop: what ends then has not failed.</summary>
-    internal bool IsStopping
+    internal bool IsStopRequested
     {
         get
         {
             lock (_gate)
-                return _stopping is not null;
+                return _isStopRequested;
         }
     }
 
@@ -91,13 +87,20 @@ public sealed class AttachedMachine : IAsyncDisposable
     public Task<CheckpointOutcome> CheckpointAsync(string? label = null) => CheckpointAsync(CheckpointTrigger.Request, label);
 
     /// <summary>Takes a checkpoint every so often, until <see cref="StopAsync"/>. A turn that falls into a round under way is skipped.</summary>
-    /// <param name="interval">From the beginning of one to the beginning of the next.</param>
+    /// <param name="interval">From the beginning of one to the beginning of the next: from 1 ms to 366 days.</param>
+    /// <exception cref="OptionOutOfRangeException">The interval is another one.</exception>
+    /// <exception cref="InvalidOperationException">The machine has a schedule, or has been stopped.</exception>
     public void CheckpointEvery(TimeSpan interval)
     {
-        ArgumentOutOfRangeException.ThrowIfLessThan(interval, TimeSpan.FromMilliseconds(1));
-        if (_schedule is not null)
-            throw new InvalidOperationException($"Machine '{Vm}' has a schedule already.");
-        _schedule = new CheckpointSchedule(interval, _time, _threads, TakeScheduledAsync);
+        OptionLimits.Interval(interval, nameof(interval));
+        lock (_gate)
+        {
+            if (_stopping is not null)
+                throw new InvalidOperationException($"Machine '{Vm}' has been stopped.");
+            if (_schedule is not null)
+                throw new InvalidOperationException($"Machine '{Vm}' has a schedule already.");
+            _schedule = new CheckpointSchedule(interval, _time, _threads, TakeScheduledAsync);
+        }
     }
 
     /// <summary>Keeps a checkpoint whatever retention says.</summary>
@@ -120,45 +123,69 @@ public sealed class AttachedMachine : IAsyncDisposable
     /// </summary>
     public Task StopAsync()
     {
-        // Whoever asks first stops it; all who ask wait for the same end.
         lock (_gate)
-        {
-            if (_stopping is not null)
-                return _stopping.Task;
-            _stopping = new TaskCompletionSource(_threads.Completion);
-        }
-
-        _ = EndAsync(_stopping);
-        return _stopping.Task;
+            _isStopRequested = true;
+        return BeOnce(ref _stopping, StopOnceAsync);
     }
 
     /// <inheritdoc/>
-    public async ValueTask DisposeAsync()
+    public ValueTask DisposeAsync()
+    {
+        lock (_gate)
+            _isStopRequested = true;
+        return new ValueTask(EndAsync());
+    }
+
+    /// <summary>Lets its threads and its coordinator begin; the guest does not run yet.</summary>
+    internal void Begin()
+    {
+        _coordinator.Start(this);
+        _coordinator.Host.Start();
+    }
+
+    /// <summary>Gives everything back although nobody may have asked for it: the host that ran it has given it up.</summary>
+    internal Task EndAsync() => BeOnce(ref _disposal, EndOnceAsync);
+
+    private async Task EndOnceAsync()
     {
         try
         {
-            await StopAsync().ConfigureAwait(false);
+            await BeOnce(ref _stopping, StopOnceAsync).ConfigureAwait(false);
         }
         finally
         {
             if (_coordinator.LeavesWriteBehind)
-                s_kept.Add(_held);
-            else
-                _held.Dispose();
+                KeptLocks.Keep(_held);
+            KeptLocks.GiveBack(_held);
             _onDisposed(this);
         }
     }
 
-    private async Task EndAsync(TaskCompletionSource stopped)
+    // Whoever asks first does it; all who ask wait for the same end.
+    private Task BeOnce(ref TaskCompletionSource? once, Func<Task> act)
+    {
+        TaskCompletionSource ended;
+        lock (_gate)
+        {
+            if (once is not null)
+                return once.Task;
+            once = ended = new TaskCompletionSource(_threads.Completion);
+        }
+
+        _ = CompleteAsync(act, ended);
+        return ended.Task;
+    }
+
+    private static async Task CompleteAsync(Func<Task> act, TaskCompletionSource ended)
     {
         try
         {
-            await StopOnceAsync().ConfigureAwait(false);
-            stopped.SetResult();
+            await act().ConfigureAwait(false);
+            ended.SetResult();
         }
         catch (Exception failure)
         {
-            stopped.SetException(failure);
+            ended.SetException(failure);
         }
     }
 
@@ -252,8 +279,8 @@ public sealed class AttachedMachine : IAsyncDisposable
 
     private static Refusal? RefusalOf(CoordinatorReply reply) => (reply as CoordinatorReply.Refused)?.Obstacle;
 
-    /// <summary>The coordinator has ended by a defect: the guest runs on without checkpoints.</summary>
-    internal void OnCoordinatorLost(Exception defect) => _ended.TrySetResult($"the coordinator has ended: {defect.Message}");
+    /// <summary>The coordinator has ended: no checkpoint is taken any more.</summary>
+    internal void OnCoordinatorLost(string reason) => _ended.TrySetResult(reason);
 
     /// <summary>A participant has ended for good.</summary>
     internal void OnGone(int participant, ParticipantFailure failure) =>

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Checkpoint.Actors.Coordination;
 using Checkpoint.Actors.Hosting;
 using Checkpoint.Actors.Restoring;
 using Checkpoint.Kvm.Device;
@@ -63,6 +64,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <exception cref="IntegrityException">The machine's stream is damaged.</exception>
     public async Task<AttachedMachine> AttachAsync(string vm, MachineAttachment attachment, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(vm);
+        ArgumentNullException.ThrowIfNull(attachment);
         var held = Store.Lock(vm);
         try
         {
@@ -80,11 +83,12 @@ public sealed class CheckpointEngine : IAsyncDisposable
                 _host.Threads,
                 ended => _attached.TryRemove(new KeyValuePair<string, AttachedMachine>(ended.Vm, ended)));
             _attached[vm] = attached;
+            attached.Begin();
             return attached;
         }
         catch
         {
-            held.Dispose();
+            KeptLocks.GiveBack(held);
             throw;
         }
     }
@@ -154,9 +158,14 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <param name="cancellationToken">Ends the attempt.</param>
     /// <exception cref="LazyFillRefusedException">Memory was to come in lazily, and cannot here.</exception>
     public Task<RestoredMachine> RestoreAsync(
-        IKvm kvm, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken = default) =>
-        TimedRestore.RunAsync(
+        IKvm kvm, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(kvm);
+        ArgumentNullException.ThrowIfNull(reference);
+        ArgumentNullException.ThrowIfNull(options);
+        return TimedRestore.RunAsync(
             token => _restorer.RestoreAsync(kvm, reference, options, token), _host.Defaults.RestoreDeadline, _time, _host.Threads, cancellationToken);
+    }
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another
@@ -165,6 +174,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
     /// <returns>The running machine.</returns>
     public async Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
     {
+        ArgumentNullException.ThrowIfNull(restored);
+        ArgumentNullException.ThrowIfNull(attachment);
         var recorded = await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false);
         return new DetachedMachine(attachment, recorded, _time, _host.Threads);
     }

@@ -13,13 +13,13 @@ public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
     private static readonly CoordinatorOptions s_defaults = new();
 
     /// <summary>The machine.</summary>
-    public Machine Machine { get; } = machine;
+    public Machine Machine { get; } = machine ?? throw new ArgumentNullException(nameof(machine));
 
     /// <summary>Handles exits, on the vCPUs' threads.</summary>
-    public IExitHandler ExitHandler { get; } = exitHandler;
+    public IExitHandler ExitHandler { get; } = exitHandler ?? throw new ArgumentNullException(nameof(exitHandler));
 
     /// <summary>The devices whose states belong to the checkpoint, in the order in which they are stored; names are unique.</summary>
-    public IReadOnlyList<IDeviceState> Devices { get; init; } = [];
+    public IReadOnlyList<IDeviceState> Devices { get; init => field = Named(value); } = [];
 
     /// <summary>Deadlines and retention; where none are given, those that the host has as its defaults.</summary>
     public CoordinatorOptions Options
@@ -39,7 +39,7 @@ public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
     public bool? NotesHostWrites { get; init; }
 
     /// <summary>Where copies of the guest's memory are made; by default one that all machines of the process share.</summary>
-    public PagePool Buffer { get; init; } = PagePool.Shared;
+    public PagePool Buffer { get; init => field = value ?? throw new ArgumentNullException(nameof(Buffer)); } = PagePool.Shared;
 
     /// <summary>
     /// Whether the embedder's own threads drive the vCPUs, each by calling <see cref="AttachedMachine.DriveVcpu"/>, instead
@@ -49,4 +49,16 @@ public sealed class MachineAttachment(Machine machine, IExitHandler exitHandler)
 
     /// <summary>Where the machine comes from; null for one that begins anew.</summary>
     public RestoredMachine? RestoredFrom { get; init; }
+
+    private static IReadOnlyList<IDeviceState> Named(IReadOnlyList<IDeviceState> devices)
+    {
+        ArgumentNullException.ThrowIfNull(devices, nameof(devices));
+        for (var i = 0; i < devices.Count; i++)
+        {
+            if (devices[i]?.Name is null)
+                throw new ArgumentException($"Devices[{i}] is null or has no name: a restore finds a device's state by its name.", nameof(devices));
+        }
+
+        return devices;
+    }
 }

@@ -81,6 +81,8 @@ public sealed class CheckpointStore : IAsyncDisposable
             temporary);
     }
 
+    /// <summary>The same store with another journal around its own: whoever tests what is above it orders faults there.</summary>
+    internal CheckpointStore Around(Func<IJournal, IJournal> around) => new(around(Journal), Segments, _lock, _temporaryFolder);
     /// <summary>A store that is made of these parts.</summary>
     /// <param name="journal">The journal; the store disposes of it.</param>
     /// <param name="segments">The segments.</param>

@@ -17,7 +17,19 @@ public sealed record Damage(string Vm, long? Checkpoint, string Part, string Wha
 /// <param name="Checkpoints">How many checkpoints were read.</param>
 /// <param name="Segments">How many memory segments were read.</param>
 /// <param name="Damages">All damages; empty when everything is as it was written.</param>
-public sealed record VerifyReport(long Checkpoints, long Segments, IReadOnlyList<Damage> Damages);
+public sealed record VerifyReport(long Checkpoints, long Segments, IReadOnlyList<Damage> Damages)
+{
+    /// <summary>What is stored of checkpoints that are not committed: being taken just now, or left by a process that ended meanwhile. No damage.</summary>
+    public IReadOnlyList<Uncommitted> Uncommitted { get; init; } = [];
+}
+
+/// <summary>
+/// A state document that was stored before its event, which has not come: the checkpoint is being taken, or its process ended
+/// meanwhile and the machine's next attachment removes it.
+/// </summary>
+/// <param name="Vm">The machine.</param>
+/// <param name="Checkpoint">The number that the checkpoint was to have.</param>
+public sealed record Uncommitted(string Vm, long Checkpoint);
 
 /// <summary>How far a verification is.</summary>
 /// <param name="Vm">The machine being read.</param>
@@ -28,7 +40,11 @@ public readonly record struct VerifyProgress(string Vm, long Checkpoint, long By
 /// <summary>One verification.</summary>
 internal sealed class StoreVerifier(CheckpointStore store, IProgress<VerifyProgress>? progress, CancellationToken cancellationToken)
 {
+    // A machine that checkpoints meanwhile may change what one look compares; what is missing is missing at every look.
+    private const int Looks = 5;
+
     private readonly List<Damage> _damages = [];
+    private readonly List<Uncommitted> _uncommitted = [];
     private long _checkpoints;
     private long _segments;
 
@@ -39,7 +55,7 @@ internal sealed class StoreVerifier(CheckpointStore store, IProgress<VerifyProgr
             throw new StoreException(StoreFailure.NotFound, $"there is no machine '{vm}' in the store; see the list of machines");
         foreach (var machine in vm is null ? machines : [vm])
             await VerifyMachineAsync(machine, number).ConfigureAwait(false);
-        return new VerifyReport(_checkpoints, _segments, _damages);
+        return new VerifyReport(_checkpoints, _segments, _damages) { Uncommitted = _uncommitted };
     }
 
     private static Damage ToDamage(IntegrityException exception) => new(
@@ -88,14 +104,14 @@ internal sealed class StoreVerifier(CheckpointStore store, IProgress<VerifyProgr
             return history;
         }
 
-        FindMissingEvents(vm, history, snapshot, documents);
+        await FindMissingEventsAsync(vm, history, snapshot, documents).ConfigureAwait(false);
         if (snapshot?.SequenceNumber <= history.Head.SequenceNumber)
             VerifySnapshot(vm, snapshot, atSnapshot);
         return history;
     }
 
     /// <summary>The chain cannot tell that its last events are gone; what was written after them or with them can.</summary>
-    private void FindMissingEvents(string vm, MachineHistory history, SnapshotRow? snapshot, IReadOnlyList<long> documents)
+    private async Task FindMissingEventsAsync(string vm, MachineHistory history, SnapshotRow? snapshot, IReadOnlyList<long> documents)
     {
         if (snapshot is not null && snapshot.SequenceNumber > history.Head.SequenceNumber)
         {
@@ -104,8 +120,33 @@ internal sealed class StoreVerifier(CheckpointStore store, IProgress<VerifyProgr
         }
         else if (documents is [.., var highest] && highest > history.HighestNumber)
         {
-            var what = $"its last checkpoint is {history.HighestNumber} and there is a state document of checkpoint {highest}: events are missing";
+            await JudgeDocumentsAboveAsync(vm, history).ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>A document above the highest checkpoint was stored with an event that is missing, or ahead of one that has not come.</summary>
+    private async Task JudgeDocumentsAboveAsync(string vm, MachineHistory history)
+    {
+        for (var look = 1; ; look++)
+        {
+            var documents = await store.Journal.ListStateDocumentsAsync(vm, cancellationToken).ConfigureAwait(false);
+            var ahead = await store.Journal.LoadDocumentAheadAsync(vm, cancellationToken).ConfigureAwait(false);
+            history = await EventStream.CatchUpAsync(store.Journal, vm, history, cancellationToken).ConfigureAwait(false);
+            long[] above = [.. documents.Where(number => number > history.HighestNumber)];
+            if (above.Length == 0)
+                return;
+            // The stream goes on to where its event was to stand, so nothing before that is missing.
+            if (above is [var only] && ahead?.Number == only && ahead.SequenceNumber <= history.Head.SequenceNumber + 1)
+            {
+                _uncommitted.Add(new Uncommitted(vm, only));
+                return;
+            }
+
+            if (look < Looks)
+                continue;
+            var what = $"its last checkpoint is {history.HighestNumber} and there is a state document of checkpoint {above[^1]}: events are missing";
             _damages.Add(new Damage(vm, null, "journal", what));
+            return;
         }
     }
 

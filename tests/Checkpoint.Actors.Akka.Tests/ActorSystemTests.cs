@@ -33,7 +33,7 @@ public abstract class ActorSystemTests : TestKit
 
     private protected SimulatedKvm Kvm { get; } = new(new SimulatedKvmOptions { ManyRegs = SimulatedManyRegs.Present });
 
-    protected CheckpointExtension Extension => CheckpointExtension.Get(Sys);
+    protected virtual CheckpointExtension Extension => CheckpointExtension.Get(Sys);
 
     protected static TimeSpan Patience { get; } = TimeSpan.FromSeconds(60);
 

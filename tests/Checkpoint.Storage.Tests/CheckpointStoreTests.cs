@@ -272,6 +272,50 @@ public sealed class CheckpointStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task A_document_stored_ahead_of_an_event_that_has_not_come_is_no_damage_and_is_swept()
+    {
+        await using var store = Open();
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        await StoreAheadAsync(store, 2, head);
+        Assert.Equal(new DocumentAhead(2, head.SequenceNumber + 1), await store.Journal.LoadDocumentAheadAsync(Vm));
+        var report = await store.VerifyAsync();
+        Assert.Empty(report.Damages);
+        Assert.Equal([new Uncommitted(Vm, 2)], report.Uncommitted);
+
+        // Another event in the place of its own, before the document has gone: none is missing.
+        var aborted = new MachineEvent.CheckpointAborted("lost", null, null, null) { At = Samples.Noon };
+        using (var session = SqliteSession.Open(Database, readOnly: false))
+            session.Script("CREATE TABLE kept AS SELECT * FROM state_document_ahead");
+        await store.Journal.AppendAsync(new JournalAppend(Vm, head, aborted));
+        Assert.Null(await store.Journal.LoadDocumentAheadAsync(Vm));
+        using (var session = SqliteSession.Open(Database, readOnly: false))
+            session.Script("INSERT INTO state_document_ahead SELECT * FROM kept; DROP TABLE kept");
+        report = await store.VerifyAsync();
+        Assert.Equal((0, 1), (report.Damages.Count, report.Uncommitted.Count));
+
+        using var held = store.Lock(Vm);
+        Assert.Equal([2], (await store.SweepAsync(held)).StateDocuments);
+        Assert.Empty((await store.VerifyAsync()).Uncommitted);
+    }
+
+    [Theory]
+    [InlineData("DELETE FROM journal WHERE sequence_number >= 2")]
+    [InlineData("UPDATE state_document_ahead SET number = 7")]
+    [InlineData("DELETE FROM state_document_ahead")]
+    public async Task A_document_ahead_does_not_hide_events_that_are_missing(string sql)
+    {
+        await using var store = Open();
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        head = await StoreCheckpoint(store, 2, head);
+        await StoreAheadAsync(store, 3, head);
+        using (var session = SqliteSession.Open(Database, readOnly: false))
+            session.Script(sql);
+        var report = await store.VerifyAsync();
+        Assert.EndsWith("events are missing", Assert.Single(report.Damages).What, StringComparison.Ordinal);
+        Assert.Empty(report.Uncommitted);
+    }
+
+    [Fact]
     public async Task Each_damaged_page_is_reported_and_so_is_a_missing_segment()
     {
         await using var store = Open();
@@ -329,6 +373,10 @@ public sealed class CheckpointStoreTests : IDisposable
         report = await store.SweepAsync(held);
         Assert.Empty(report.Segments);
     }
+
+    private static async Task StoreAheadAsync(CheckpointStore store, long number, JournalHead head) =>
+        Assert.IsType<AppendOutcome.Committed>(
+            await store.Journal.AppendAsync(new JournalAppend(Vm, head, [], new NewStateDocument(number, new byte[] { 1 }), [])));
 
     private static async Task<JournalHead> StoreCheckpoint(
         CheckpointStore store,

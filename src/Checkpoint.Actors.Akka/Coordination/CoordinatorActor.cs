@@ -21,6 +21,7 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
     private readonly CoordinatorShell _shell;
     private readonly StreamFold _fold;
     private readonly Action<CoordinatorEffect> _carryOut;
+    private string _doubt = "";
     private long _lastSnapshot;
     private long _savedSnapshot;
 
@@ -70,14 +71,14 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
     {
         base.OnPersistFailure(cause, @event, sequenceNr);
         // It may have been written or not; Akka.Persistence would end this life by itself.
-        EndAppend(intended => new AppendResult.Unknown(cause.Message, intended));
+        EndInDoubt(cause.Message);
     }
 
     protected override void OnPersistRejected(Exception cause, object @event, long sequenceNr)
     {
         base.OnPersistRejected(cause, @event, sequenceNr);
         // The journal has nothing under this number and yet it was counted: the stream would have a gap. The next life counts anew.
-        EndAppend(intended => new AppendResult.Unknown(cause.Message, intended));
+        EndInDoubt(cause.Message);
     }
 
     private void Handle(CoordinatorInput input) => _shell.Handle(input, _carryOut);
@@ -110,8 +111,8 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
                 _shell.TidyUp(parts => parts.Discard(discard.Round, _shell.Coordinator.History.Head));
                 break;
             case CoordinatorEffect.Recover recover:
-                // The guardian begins the next life with it, once the disk is proven.
-                _shell.InDoubt = recover.AppendId;
+                // The guardian begins the next life with it, once it is settled.
+                _shell.BecomeDoubtful(recover.AppendId, _doubt);
                 Context.Stop(Self);
                 break;
             default:
@@ -129,6 +130,7 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
         }
         else if (_shell.Parts.Doubt is { } doubt)
         {
+            _doubt = doubt;
             Self.Tell(new CoordinatorInput.AppendEnded(append.AppendId, new AppendResult.Unknown(doubt, intended)));
         }
         else if (LastSequenceNr != append.Expected.SequenceNumber)
@@ -154,7 +156,7 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
         // because an event was on its way, goes now.
         if (!append.DeleteStateOf.IsEmpty || _shell.Parts.HasSuperfluous)
             _shell.TidyUp(parts => parts.DeleteDocuments(append.DeleteStateOf, _shell.LatestHead(head)));
-        EndAppend(_ => new AppendResult.Committed(head));
+        EndAppend(new AppendResult.Committed(head));
         if (head.SequenceNumber - _lastSnapshot < _shell.Settings.EventsPerSnapshot)
             return;
         _lastSnapshot = head.SequenceNumber;
@@ -162,12 +164,19 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
             SaveSnapshot(HistorySnapshot.Of(_shell.Coordinator.History));
     }
 
-    private void EndAppend(Func<JournalHead, AppendResult> result)
+    private void EndInDoubt(string doubt)
+    {
+        _doubt = doubt;
+        if (_shell.InFlight is { } append)
+            EndAppend(new AppendResult.Unknown(doubt, append.Intended));
+    }
+
+    private void EndAppend(AppendResult result)
     {
         if (_shell.InFlight is not { } append)
             return;
         _shell.InFlight = null;
-        Handle(new CoordinatorInput.AppendEnded(append.AppendId, result(append.Intended)));
+        Handle(new CoordinatorInput.AppendEnded(append.AppendId, result));
     }
 
     // The two newest stay, as in the built-in host: the older one costs little and outlives a faulty newer one.
@@ -201,8 +210,8 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
         }
         else if (_shell.InDoubt is { } appendId)
         {
-            _shell.InDoubt = null;
-            Handle(new CoordinatorInput.Recovered(appendId, history));
+            _shell.EndDoubt();
+            Handle(new CoordinatorInput.Recovered(appendId, history, _shell.Settlement?.Head));
         }
 
         _shell.Actor = Self;

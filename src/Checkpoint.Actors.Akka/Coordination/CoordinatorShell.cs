@@ -21,9 +21,9 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
 {
     private readonly TimeProvider _time;
     private readonly JournalFence _fence;
+    private readonly Lock _gate = new();
     private readonly List<CoordinatorEffect> _effects = new(capacity: 256);
-    private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
-    private readonly ConcurrentDictionary<long, CoordinatorInput.Request> _unhandled = new();
+    private readonly PendingRequests _requests = new();
     private readonly ConcurrentQueue<CoordinatorInput.ParticipantGone> _gone = [];
     private readonly TaskCompletionSource _ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -32,9 +32,10 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     private volatile Exception? _bug;
     private volatile bool _isClosed;
     private volatile AppendInFlight? _inFlight;
-    private volatile bool _leavesWriteBehind;
+    private volatile AppendSettlement? _unsettled;
+    private bool _hasGuardianEnded;
+    private AttachedMachine? _attached;
     private Task? _closing;
-    private long _lastRequest;
 
     public CoordinatorShell(IMachineLock held, CheckpointStore store, MachineHistory history, MachineAttachment attachment, CheckpointSettings settings, JournalFence fence, TimeProvider time)
     {
@@ -85,10 +86,11 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
 
     public TimeSpan StopPatience => Settings.StopPatience;
 
-    public bool LeavesWriteBehind => _leavesWriteBehind;
-
     /// <summary>The append for which the stream must be read again; null where none is in doubt.</summary>
-    public long? InDoubt { get; set; }
+    public long? InDoubt { get; private set; }
+
+    /// <summary>How the append in doubt is settled; null before the first doubt.</summary>
+    public AppendSettlement? Settlement { get; private set; }
 
     /// <summary>Whether the next life must not believe the newest snapshot.</summary>
     public bool DoubtsSnapshots { get; set; }
@@ -99,7 +101,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     public Task Completion => _ended.Task;
 
     /// <summary>The machine for code that is no actor; null before it is attached.</summary>
-    public AttachedMachine? Attached { get; private set; }
+    public AttachedMachine? Attached => Volatile.Read(ref _attached);
 
     /// <summary>The machine's actor.</summary>
     public IActorRef Guardian
@@ -119,9 +121,43 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
 
     public void Start(AttachedMachine attached)
     {
-        Attached = attached;
+        bool isTooLate;
+        lock (_gate)
+        {
+            _attached = attached;
+            isTooLate = _hasGuardianEnded;
+        }
+
         _guardian.Tell(new Attach(attached));
+        if (isTooLate)
+            EndUnasked(attached);
     }
+
+    /// <summary>The machine's actor has ended, whoever ended it: what it held is given back even where nobody holds the machine.</summary>
+    public void OnGuardianEnded()
+    {
+        lock (_gate)
+            _hasGuardianEnded = true;
+        if (Attached is { } attached)
+            EndUnasked(attached);
+    }
+
+    /// <summary>Nobody knows what became of an append until it is settled.</summary>
+    public void BecomeDoubtful(long appendId, string doubt)
+    {
+        Settlement = _unsettled = AppendSettlement.ByAbort(Held.Vm, Coordinator.History.Head, doubt, _time.GetUtcNow());
+        InDoubt = appendId;
+    }
+
+    /// <summary>The append is written or never will be; which of both, the stream says.</summary>
+    public void BecomeSettled()
+    {
+        _unsettled = null;
+        Parts.BecomeCertain();
+    }
+
+    /// <summary>The decisions have been told, one way or the other.</summary>
+    public void EndDoubt() => InDoubt = null;
 
     public void BecomeReady() => _ready.TrySetResult();
 
@@ -129,15 +165,13 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
 
     public Task<CoordinatorReply> AskAsync(Func<long, CoordinatorInput.Request> request)
     {
-        var id = Interlocked.Increment(ref _lastRequest);
-        var caller = new TaskCompletionSource<CoordinatorReply>(TaskCreationOptions.RunContinuationsAsynchronously);
-        var input = request(id);
-        _callers[id] = caller;
-        _unhandled[id] = input;
+        var reply = _requests.Add(request, out var input);
         _guardian.Tell(input);
-        if (_isClosed || _bug is not null)
-            RefuseCallers();
-        return caller.Task;
+        if (_bug is { } bug)
+            _requests.Refuse(input, new Refusal.CoordinatorEnded(bug.Message));
+        else if (_isClosed)
+            _requests.Refuse(input, new Refusal.Stopping());
+        return reply;
     }
 
     public void Hear(CoordinatorInput report)
@@ -154,8 +188,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     /// <summary>Lets the decisions take an input and carries out what they want.</summary>
     public void Handle(CoordinatorInput input, Action<CoordinatorEffect> carryOut)
     {
-        // A request may come twice: from its caller, and again when a new life takes over what the one before had not seen.
-        if (input is CoordinatorInput.Request request && !_unhandled.TryRemove(request.RequestId, out _))
+        if (input is CoordinatorInput.Request request && !_requests.TryTake(request))
             return;
         var now = new Moment((long)_time.GetElapsedTime(0).TotalMicroseconds, _time.GetUtcNow());
         _effects.Clear();
@@ -163,7 +196,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         foreach (var effect in _effects)
         {
             if (effect is CoordinatorEffect.Reply reply)
-                Answer(reply);
+                _requests.Answer(reply);
             else
                 carryOut(effect);
         }
@@ -190,7 +223,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     }
 
     /// <summary>What a new life must be told: what it has not seen, and who has ended.</summary>
-    public IEnumerable<CoordinatorInput> Missed() => _gone.Concat<CoordinatorInput>(_unhandled.OrderBy(each => each.Key).Select(each => each.Value));
+    public IEnumerable<CoordinatorInput> Missed() => _gone.Concat<CoordinatorInput>(_requests.Unhandled);
 
     /// <summary>A bug of ours must not keep the guest: everybody runs, nobody waits for an answer that will not come.</summary>
     public void Abandon(Exception bug)
@@ -198,42 +231,46 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         _bug = bug;
         foreach (var participant in Host.Participants.Where(each => each.Kind != ParticipantKind.Machine))
             Host.Tell(new CoordinatorEffect.ResumeParticipant(new RoundId(0), participant.Index));
-        foreach (var id in _callers.Keys)
-        {
-            if (_callers.TryRemove(id, out var caller))
-                caller.TrySetException(bug);
-        }
+        _requests.FailAll(bug);
     }
 
     /// <summary>The actors are gone: nobody answers any more.</summary>
     public Task CloseAsync()
     {
-        lock (_callers)
+        lock (_gate)
             return _closing ??= CloseOnceAsync();
     }
 
-    /// <summary>Waits until the journal has answered the append in flight, whoever is left to hear it.</summary>
-    /// <returns>Whether it has.</returns>
-    public async Task<bool> PassJournalAsync()
-    {
-        if (_inFlight is null)
-            return true;
-        return await _fence.PassAsync().ConfigureAwait(false);
-    }
+    /// <summary>Waits until the journal has answered the append in flight, whoever is left to hear it, or longer than anybody waits.</summary>
+    public Task PassJournalAsync() => _inFlight is null ? Task.CompletedTask : _fence.PassAsync();
 
     private async Task CloseOnceAsync()
     {
         _isClosed = true;
-        if (!await PassJournalAsync().ConfigureAwait(false))
+        if (_inFlight is { } append)
         {
-            _leavesWriteBehind = true;
-            _fence.SayThatLockIsKept(Held.Vm);
+            await _fence.PassAsync().ConfigureAwait(false);
+            BecomeDoubtful(append.AppendId, "its coordinator was stopped meanwhile");
         }
 
-        TidyUp(parts => parts.DeleteDocuments([], Coordinator.History.Head));
+        if (_unsettled is { } unsettled)
+        {
+            if (await unsettled.TrySettleAsync(Store.Journal, Settings.JournalPatience, _time).ConfigureAwait(false))
+            {
+                BecomeSettled();
+                TidyUp(parts => parts.DiscardUncommitted(Coordinator.History.HighestNumber, unsettled.Head));
+            }
+            else
+            {
+                KeptLocks.Keep(Held);
+                _fence.SayThatLockIsKept(Held.Vm);
+            }
+        }
+
+        TidyUp(parts => parts.Finish(Coordinator.History.Head));
         Disk.Close();
         FailToStart(new StoreException(StoreFailure.Unusable, $"the actor system stopped while the machine '{Held.Vm}' was attached; start it again"));
-        RefuseCallers();
+        _requests.RefuseAll(new Refusal.Stopping());
         // What is still to be deleted needs the machine's lock, which is given back after this.
         await Disk.Ended.ConfigureAwait(false);
         _ended.TrySetResult();
@@ -246,18 +283,21 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         _guardian.Tell(PoisonPill.Instance);
     }
 
-    private void Answer(CoordinatorEffect.Reply reply)
+    private static void EndUnasked(AttachedMachine attached)
     {
-        if (_callers.TryRemove(reply.RequestId, out var caller))
-            caller.TrySetResult(reply.Answer);
+        attached.OnCoordinatorLost("the machine's actor was ended");
+        _ = EndAsync(attached);
     }
 
-    private void RefuseCallers()
+    private static async Task EndAsync(AttachedMachine attached)
     {
-        foreach (var id in _callers.Keys)
+        try
         {
-            if (_callers.TryRemove(id, out var caller))
-                caller.TrySetResult(new CoordinatorReply.Refused(new Refusal.Stopping()));
+            await attached.EndAsync().ConfigureAwait(false);
+        }
+        catch (Exception)
+        {
+            // Whoever holds the machine is told by its own StopAsync; here nobody is left to be told.
         }
     }
 

@@ -84,6 +84,26 @@ internal sealed class PartsStore(IMachineLock held, CheckpointStore store, Check
             Transact(head, null);
     }
 
+    /// <summary>
+    /// Removes what was stored last, where it is of no checkpoint and an abort was put in the place of its event.
+    /// </summary>
+    /// <param name="highest">The highest checkpoint that is committed.</param>
+    /// <param name="head">The stream's end with that abort. Where the event stands there all the same, nothing is removed.</param>
+    public void DiscardUncommitted(long highest, JournalHead head)
+    {
+        if (_last.Number <= highest || _doubt is not null)
+            return;
+        if (store.Journal.AppendAsync(new JournalAppend(held.Vm, head, [], null, [_last.Number])).GetAwaiter().GetResult() is AppendOutcome.Committed)
+            writer.Discard(_last.Round);
+    }
+
+    /// <summary>Nothing more is stored: what was stored last is put on record as named by the stream, and what is superfluous goes.</summary>
+    public void Finish(JournalHead head)
+    {
+        if (_doubt is null && !_ownershipLost && (_superfluous.Count > 0 || _last != default))
+            Transact(head, null);
+    }
+
     /// <summary>Deletes segments that no event names any more.</summary>
     public void DeleteSegments(ImmutableArray<SegmentPart> segments)
     {

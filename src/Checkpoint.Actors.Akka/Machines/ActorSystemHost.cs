@@ -3,6 +3,7 @@ using Checkpoint.Actors.Akka.Coordination;
 using Checkpoint.Actors.Akka.Persistence;
 using Checkpoint.Actors.Coordination;
 using Checkpoint.Actors.Hosting;
+using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage;
@@ -24,6 +25,8 @@ internal sealed class ActorSystemHost(
     private const string EngineEnded = "the engine's actor, /user/checkpoint, has ended; start the actor system again";
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
+    public CoordinatorOptions Defaults => settings.Coordinator;
+
     public async Task<AppendOutcome> AppendAsync(IMachineLock held, JournalHead expected, MachineEvent @event, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -32,7 +35,27 @@ internal sealed class ActorSystemHost(
         await Task.WhenAny(append.Ended.Task, engineEnded).ConfigureAwait(false);
         // A writer ends before its parent: what has not ended by then was never begun.
         append.Ended.TrySetResult(new AppendOutcome.Refused(EngineEnded));
-        return await append.Ended.Task.ConfigureAwait(false);
+        var outcome = await append.Ended.Task.ConfigureAwait(false);
+        return outcome is AppendOutcome.Unknown unknown ? await SettleAsync(held, expected, @event, unknown).ConfigureAwait(false) : outcome;
+    }
+
+    // Akka.Persistence was given the event and nobody heard what became of it: the writer was stopped, or told of a failure by a
+    // circuit breaker while the write went on. The lock goes back when it cannot land any more, or not at all.
+    private async Task<AppendOutcome> SettleAsync(IMachineLock held, JournalHead expected, MachineEvent @event, AppendOutcome.Unknown unknown)
+    {
+        await fence.PassAsync().ConfigureAwait(false);
+        var settlement = AppendSettlement.ByItself(held.Vm, expected, @event);
+        if (!await settlement.TrySettleAsync(store.Journal, settings.JournalPatience, time).ConfigureAwait(false))
+        {
+            KeptLocks.Keep(held);
+            fence.SayThatLockIsKept(held.Vm);
+            return unknown;
+        }
+
+        var found = await store.RecoverAsync(held.Vm, CancellationToken.None).ConfigureAwait(false);
+        return found.Head == settlement.Head
+            ? new AppendOutcome.Committed(found.Head)
+            : new AppendOutcome.Conflict($"the stream ends at event {found.Head.SequenceNumber}, which is another one");
     }
 
     public async Task<ICoordinatorActor> CoordinateAsync(IMachineLock held, MachineHistory history, MachineAttachment attachment, CancellationToken cancellationToken)

@@ -76,7 +76,7 @@ internal static class MachineDoor
     private static async Task AnnounceEndAsync(AttachedMachine attached, EventStream stream)
     {
         var reason = await attached.ParticipantEnded.ConfigureAwait(false);
-        if (!attached.IsStopping)
+        if (!attached.IsStopRequested)
             stream.Publish(new MachineUnprotected(attached.Vm, reason));
     }
 

@@ -29,7 +29,8 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
     private Exception? _thrown;
     private TimeSpan _wait = s_leastWait;
     private long? _doubted;
-    private long _doubtedSince;
+    private string? _obstacle;
+    private bool _isDeadlineOver;
 
     public MachineGuardian(CoordinatorShell shell, TimeProvider time)
     {
@@ -41,14 +42,17 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         Receive<MachineCommand>(OnCommand);
         Receive<StreamUnreadable>(unreadable => _thrown = unreadable.Reason);
         Receive<Terminated>(terminated => terminated.ActorRef.Equals(_coordinator), _ => OnCoordinatorEnded());
-        Receive<Proven>(_ =>
+        // A settlement that comes after the deadline is nobody's any more.
+        Receive<Settled>(settled => settled.AppendId == _shell.InDoubt, _ =>
         {
-            _shell.Parts.BecomeCertain();
+            _shell.BecomeSettled();
             Begin();
         });
-        Receive<NotProven>(lost => TryAgain(lost.Reason));
-        Receive<Again>(_ => Prove());
-        Receive<JournalPassed>(passed => OnJournalPassed(passed.HasAnswered));
+        Receive<NotSettled>(obstacle => obstacle.AppendId == _shell.InDoubt, obstacle => TryAgain(obstacle.Reason));
+        Receive<Again>(_ => Settle());
+        Receive<GiveUp>(giveUp => giveUp.AppendId == _shell.InDoubt, _ => OnDeadline());
+        Receive<JournalPassed>(_ => OnJournalPassed());
+        Receive<Settlement>(_ => { });
     }
 
     public ITimerScheduler Timers { get; set; } = null!;
@@ -99,6 +103,7 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
     {
         // Also where nobody has stopped the machine: the vCPUs have been told to park and end by their actors.
         _ = StopAsync(_shell, _time);
+        _shell.OnGuardianEnded();
     }
 
     private static async Task StopAsync(CoordinatorShell shell, TimeProvider time)
@@ -151,23 +156,27 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         }
         else if (_shell.InFlight is not null)
         {
-            _thrown = reason;
-            _shell.PassJournalAsync().PipeTo(Self, success: answered => new JournalPassed(answered));
+            _shell.PassJournalAsync().PipeTo(Self, success: () => JournalPassed.Instance);
         }
         else if (_shell.InDoubt is { } append && append != _doubted)
         {
-            _log.Warning("The journal of the machine {0} may or may not have taken the last write; its stream is read again.", _name);
+            _log.Warning("The journal of the machine {0} may or may not have taken the last write; it is settled, and the stream is read again.", _name);
             _shell.DoubtsSnapshots = true;
-            (_doubted, _doubtedSince, _wait) = (append, _time.GetTimestamp(), s_leastWait);
-            Prove();
+            (_doubted, _wait, _obstacle, _isDeadlineOver) = (append, s_leastWait, null, false);
+            Timers.StartSingleTimer(nameof(GiveUp), new GiveUp(append), _shell.Options.RecoverDeadline);
+            Settle();
         }
         else if (_shell.InDoubt is not null)
         {
             TryAgain(reason?.Message ?? "the stream could not be read");
         }
-        else if (reason is null && _shell.Coordinator.Phase is RoundPhase.Idle or RoundPhase.Fenced or RoundPhase.Stopped)
+        else if (_shell.Coordinator.Phase == RoundPhase.Fenced)
         {
-            Begin(); // Somebody stopped the actor while nothing was under way.
+            // Its guardian answers what a fenced coordinator can answer.
+        }
+        else if (reason is null or ActorKilledException && _shell.Coordinator.Phase is RoundPhase.Idle or RoundPhase.Stopped)
+        {
+            Begin(); // Somebody stopped or killed the actor while nothing was under way.
         }
         else
         {
@@ -175,28 +184,25 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         }
     }
 
-    // The coordinator ended with an append in flight. Once the journal has answered, the stream says what became of it.
-    private void OnJournalPassed(bool hasAnswered)
+    // The coordinator ended with an append in flight. Answered or not: settled, the stream says what became of it.
+    private void OnJournalPassed()
     {
-        if (!hasAnswered || _shell.InFlight is not { } append)
-        {
-            Abandon(_thrown);
+        if (_shell.InFlight is not { } append)
             return;
-        }
-
+        const string Doubt = "its coordinator was stopped meanwhile";
         _shell.InFlight = null;
-        _shell.InDoubt = append.AppendId;
-        var lost = new AppendResult.Unknown("its coordinator was stopped meanwhile", append.Intended);
-        _shell.Handle(new CoordinatorInput.AppendEnded(append.AppendId, lost), CarryOutFenced);
+        _shell.BecomeDoubtful(append.AppendId, Doubt);
+        _shell.Handle(new CoordinatorInput.AppendEnded(append.AppendId, new AppendResult.Unknown(Doubt, append.Intended)), CarryOutFenced);
         OnCoordinatorEnded();
     }
 
     private void Abandon(Exception? reason)
     {
-        reason ??= new InvalidOperationException($"The coordinator of the machine '{_name}' was stopped while it was at work.");
+        if (reason is null or ActorKilledException)
+            reason = new InvalidOperationException("it was stopped while it was at work");
         _log.Error(reason, "The coordinator of the machine {0} has ended; its guest runs on without checkpoints.", _name);
         _shell.Abandon(reason);
-        _shell.Attached?.OnCoordinatorLost(reason);
+        _shell.Attached?.OnCoordinatorLost($"the coordinator has ended: {reason.Message}");
     }
 
     private void FailToStart(Exception? reason)
@@ -207,24 +213,45 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         Context.Stop(Self);
     }
 
-    // What can be read back after a failed sync may lie in the host's memory only.
-    private void Prove() =>
-        Task.Run(() => _shell.Store.Journal.ProveDurableAsync(_name, CancellationToken.None)).ContinueWith<object>(
-            proof => proof.IsCompletedSuccessfully ? Proven.Instance : new NotProven(proof.Exception?.GetBaseException().Message ?? "it was cancelled"),
-            TaskScheduler.Default).PipeTo(Self);
-
-    private void TryAgain(string reason)
+    private void Settle()
     {
-        if (_time.GetElapsedTime(_doubtedSince) + _wait < _shell.Options.RecoverDeadline)
+        var (appendId, settlement, journal) = (_shell.InDoubt!.Value, _shell.Settlement!, _shell.Store.Journal);
+        Task.Run(() => settlement.SettleAsync(journal, CancellationToken.None)).PipeTo(
+            Self,
+            success: () => new Settled(appendId),
+            failure: failure => new NotSettled(appendId, failure.GetBaseException().Message));
+    }
+
+    private void TryAgain(string obstacle)
+    {
+        _obstacle = obstacle;
+        if (_isDeadlineOver)
         {
-            Timers.StartSingleTimer(nameof(Again), Again.Instance, _wait);
-            _wait = _wait * 2 < s_mostWait ? _wait * 2 : s_mostWait;
+            LoseJournal();
             return;
         }
 
+        Timers.StartSingleTimer(nameof(Again), Again.Instance, _wait);
+        _wait = _wait * 2 < s_mostWait ? _wait * 2 : s_mostWait;
+    }
+
+    // Whatever is waited for, a sync that hangs or a journal that does not answer, is waited for no longer.
+    private void OnDeadline()
+    {
+        _isDeadlineOver = true;
+        if (_coordinator is not null)
+            Context.Stop(_coordinator); // It reads the stream; when it has ended it has read it or not.
+        else
+            LoseJournal();
+    }
+
+    private void LoseJournal()
+    {
+        Timers.Cancel(nameof(Again));
+        var reason = _obstacle ?? $"it did not answer within {(long)_shell.Options.RecoverDeadline.TotalMilliseconds} ms";
         _log.Error("The journal of the machine {0} is lost: {1}. Its guest runs on without checkpoints.", _name, reason);
         var appendId = _shell.InDoubt!.Value;
-        _shell.InDoubt = null;
+        _shell.EndDoubt();
         _shell.Handle(new CoordinatorInput.RecoveryFailed(appendId, reason), CarryOutFenced);
         foreach (var missed in _shell.Missed().ToList())
             _shell.Handle(missed, CarryOutFenced);
@@ -243,17 +270,21 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
     private StoreException Unusable(Exception? reason) => reason as StoreException ?? new StoreException(
         StoreFailure.Unusable, $"machine '{_name}' cannot be recovered by the actor system: {reason?.Message ?? "its coordinator was stopped"}", reason);
 
-    private sealed class Proven
-    {
-        public static Proven Instance { get; } = new();
-    }
-
     private sealed class Again
     {
         public static Again Instance { get; } = new();
     }
 
-    private sealed record JournalPassed(bool HasAnswered);
+    private sealed class JournalPassed
+    {
+        public static JournalPassed Instance { get; } = new();
+    }
 
-    private sealed record NotProven(string Reason);
+    private abstract record Settlement(long AppendId);
+
+    private sealed record Settled(long AppendId) : Settlement(AppendId);
+
+    private sealed record NotSettled(long AppendId, string Reason) : Settlement(AppendId);
+
+    private sealed record GiveUp(long AppendId) : Settlement(AppendId);
 }

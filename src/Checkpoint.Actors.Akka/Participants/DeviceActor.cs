@@ -16,14 +16,25 @@ internal sealed class DeviceActor : ParticipantActor
         : base(owned)
     {
         _device = device;
-        Receive<Terminated>(_ => listener.Hear(new CoordinatorInput.ParticipantGone(
-            participant.Index, new ParticipantFailure("is gone: its actor has ended"))));
+        Receive<Terminated>(_ =>
+        {
+            listener.Hear(new CoordinatorInput.ParticipantGone(participant.Index, new ParticipantFailure("is gone: its actor has ended")));
+            device?.EndWaiting();
+        });
     }
 
     protected override void PreStart()
     {
         if (_device is not null)
             Context.Watch(_device.Actor);
+    }
+
+    protected override void OnTold() => _device?.Supersede();
+
+    protected override void PostStop()
+    {
+        _device?.EndWaiting();
+        base.PostStop();
     }
 
     protected override void PostRestart(Exception reason) => PreStart();

@@ -16,7 +16,16 @@ internal abstract class ParticipantActor : ReceiveActor
     {
         _owned = owned;
         // A request of the runner or a message to the device's thread: neither makes this actor wait. The report comes by Tell.
-        Receive<CoordinatorEffect.ParticipantEffect>(_owned.Tell);
+        Receive<CoordinatorEffect.ParticipantEffect>(message =>
+        {
+            OnTold();
+            _owned.Tell(message);
+        });
+    }
+
+    /// <summary>A message is about to go to what it owns.</summary>
+    protected virtual void OnTold()
+    {
     }
 
     protected override void PreRestart(Exception reason, object message)

@@ -5,6 +5,9 @@ namespace Checkpoint.Actors.Coordination;
 /// <summary>Asks for a checkpoint at fixed intervals; turns that fall into a round under way are skipped, not made up for.</summary>
 internal sealed class CheckpointSchedule : IAsyncDisposable
 {
+    // Timers can do some weeks at most; a longer interval is waited for day by day.
+    private static readonly TimeSpan s_longestWait = TimeSpan.FromDays(1);
+
     private readonly TimeSpan _interval;
     private readonly TimeProvider _time;
     private readonly IEngineThreads _threads;
@@ -40,16 +43,29 @@ internal sealed class CheckpointSchedule : IAsyncDisposable
         var begun = _time.GetTimestamp();
         while (true)
         {
-            var passed = _time.GetElapsedTime(begun);
-            var next = _interval * (Math.Floor(passed / _interval) + 1);
-            await WaitAsync(next - passed).ConfigureAwait(false);
+            var turn = Math.Floor(_time.GetElapsedTime(begun) / _interval) + 1;
+            if (!await IsTurnAsync(begun, _interval * turn).ConfigureAwait(false))
+                return;
+            await checkpoint().ConfigureAwait(false);
+        }
+    }
+
+    // False where it was stopped meanwhile.
+    private async Task<bool> IsTurnAsync(long begun, TimeSpan due)
+    {
+        while (true)
+        {
             lock (_gate)
             {
                 if (_isStopped)
-                    return;
+                    return false;
             }
 
-            await checkpoint().ConfigureAwait(false);
+            // Timers count in the host's ticks and may come some milliseconds early: then the rest is waited for too.
+            var rest = due - _time.GetElapsedTime(begun);
+            if (rest <= TimeSpan.Zero)
+                return true;
+            await WaitAsync(rest < s_longestWait ? rest : s_longestWait).ConfigureAwait(false);
         }
     }
 

@@ -33,6 +33,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private readonly CoordinatorOptions _options;
     private readonly StoreWatch _watch;
     private AttachedMachine? _attached;
+    private Exception? _bug;
     private long _lastRequest;
     private long _lastSnapshot;
 
@@ -104,7 +105,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         var caller = new TaskCompletionSource<CoordinatorReply>(_threads.Completion);
         _callers[id] = caller;
         if (!_mailbox.Post(request(id)) && _callers.TryRemove(id, out _))
-            caller.SetResult(new CoordinatorReply.Refused(new Refusal.Stopping()));
+            caller.SetResult(new CoordinatorReply.Refused(Volatile.Read(ref _bug) is { } bug ? new Refusal.CoordinatorEnded(bug.Message) : new Refusal.Stopping()));
         return caller.Task;
     }
 
@@ -127,6 +128,8 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         catch (Exception bug)
         {
             // A bug of ours must not keep the guest: everybody runs, nobody waits for an answer that will not come.
+            Volatile.Write(ref _bug, bug);
+            _attached?.OnCoordinatorLost($"the coordinator has ended: {bug.Message}");
             Dispose();
             foreach (var participant in _host.Participants.Where(each => each.Kind != ParticipantKind.Machine))
                 _host.Tell(new CoordinatorEffect.ResumeParticipant(new RoundId(0), participant.Index));

@@ -21,11 +21,8 @@ internal interface ICoordinatorActor : IDisposable
     /// <summary>How long a stop waits for vCPUs and devices.</summary>
     TimeSpan StopPatience { get; }
 
-    /// <summary>
-    /// Whether a write may still land after <see cref="Completion"/>. Then the machine's lock must not be given back: whoever took
-    /// it next would sweep away the parts of an event that comes later.
-    /// </summary>
-    bool LeavesWriteBehind { get; }
+    /// <summary>Whether a write may still land after a stop that did not wait for it: then the machine's lock is kept (<see cref="KeptLocks"/>).</summary>
+    bool LeavesWriteBehind => false;
 
     /// <summary>Begins to take messages; no participant has been started yet.</summary>
     /// <param name="attached">Whom to tell that a participant has ended.</param>

@@ -58,7 +58,8 @@ internal sealed class VerifyCommand : Verb
         if (invocation.IsJson)
         {
             var damaged = report.Damages.Select(damage => new DamagedLine(damage.Vm, damage.Checkpoint, damage.Part, damage.What));
-            invocation.WriteJson(new VerifyLine(report.Checkpoints, report.Segments, [.. damaged]), LineContext.Default.VerifyLine);
+            var uncommitted = report.Uncommitted.Select(each => new UncommittedLine(each.Vm, each.Checkpoint));
+            invocation.WriteJson(new VerifyLine(report.Checkpoints, report.Segments, [.. damaged], [.. uncommitted]), LineContext.Default.VerifyLine);
             return;
         }
 
@@ -68,6 +69,8 @@ internal sealed class VerifyCommand : Verb
             invocation.WriteText($"{where}: {damage.Part}: {damage.What.ReplaceLineEndings(" ")}");
         }
 
+        foreach (var each in report.Uncommitted)
+            invocation.WriteText($"{each.Vm}@{each.Checkpoint}: not committed: it is being taken, or its process ended meanwhile and the machine's next start removes it");
         invocation.WriteText($"{report.Checkpoints} checkpoints and {report.Segments} memory segments were read; damaged parts: {report.Damages.Count}.");
     }
 

@@ -166,7 +166,7 @@ internal sealed class CheckpointedRun
             case CheckpointOutcome.Refused refused:
                 Aborted++;
                 LastObstacle = refused.Obstacle.Describe();
-                if (refused.Obstacle is Refusal.OwnershipLost or Refusal.JournalLost or Refusal.ParticipantIsGone)
+                if (refused.Obstacle is Refusal.OwnershipLost or Refusal.JournalLost or Refusal.ParticipantIsGone or Refusal.CoordinatorEnded)
                     _ended.TrySetResult(RunEnd.Failed);
                 break;
             default:

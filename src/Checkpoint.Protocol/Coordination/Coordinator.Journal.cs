@@ -167,15 +167,25 @@ public sealed partial class Coordinator
         }
     }
 
-    private void OnRecovered(MachineHistory history, in Moment now, List<CoordinatorEffect> effects)
+    private void OnRecovered(CoordinatorInput.Recovered recovered, in Moment now, List<CoordinatorEffect> effects)
     {
+        // The end's digest covers everything before it. So what the stream says is what this coordinator knows, and one append more
+        // or not; only this coordinator knows from which checkpoint the machine goes on.
         var pending = _pending!;
-        if (history.Head == History.Head)
+        var found = recovered.History.Head;
+        if (found == pending.Intended)
+        {
+            Finish(pending, Fold(pending.Events, found), now, effects);
+        }
+        else if (found == History.Head || found == recovered.WrittenInstead)
+        {
+            History = History with { Head = found };
             FinishWithoutWriting(pending, $"the journal lost the write: {pending.Doubt}", now, effects);
-        else if (history.Head == pending.Intended)
-            Finish(pending, history, now, effects);
+        }
         else
-            Fence(new Refusal.OwnershipLost(), effects); // The stream goes on otherwise: the end's digest covers everything before it.
+        {
+            Fence(new Refusal.OwnershipLost(), effects);
+        }
     }
 
     private MachineHistory Fold(ImmutableArray<MachineEvent> events, JournalHead end)

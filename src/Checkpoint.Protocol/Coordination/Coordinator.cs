@@ -54,8 +54,6 @@ public sealed partial class Coordinator
         ArgumentNullException.ThrowIfNull(history.Registration);
         for (var i = 0; i < participants.Length; i++)
             ArgumentOutOfRangeException.ThrowIfNotEqual(participants[i].Index, i);
-        if (options.Keep is { } keep)
-            ArgumentOutOfRangeException.ThrowIfLessThan(keep, 1);
         History = history;
         _participants = participants;
         _options = options;
@@ -108,7 +106,7 @@ public sealed partial class Coordinator
                 OnAppendEnded(ended.Result, now, effects);
                 break;
             case CoordinatorInput.Recovered recovered when Phase == RoundPhase.Recovering && recovered.AppendId == _pending?.AppendId:
-                OnRecovered(recovered.History, now, effects);
+                OnRecovered(recovered, now, effects);
                 break;
             case CoordinatorInput.RecoveryFailed failed when Phase == RoundPhase.Recovering && failed.AppendId == _pending?.AppendId:
                 Fence(new Refusal.JournalLost(failed.Reason), effects);

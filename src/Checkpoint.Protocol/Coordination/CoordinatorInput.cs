@@ -74,7 +74,11 @@ public abstract record CoordinatorInput
     /// <summary>The stream has been read again after an append whose end is unknown.</summary>
     /// <param name="AppendId">The append that the recovery was for.</param>
     /// <param name="History">What the stream says.</param>
-    public sealed record Recovered(long AppendId, MachineHistory History) : CoordinatorInput;
+    /// <param name="WrittenInstead">
+    /// The stream's end where the shell has put an abort in the append's place, so that it cannot be written any more; null where it
+    /// has put none there.
+    /// </param>
+    public sealed record Recovered(long AppendId, MachineHistory History, JournalHead? WrittenInstead = null) : CoordinatorInput;
 }
 
 /// <summary>What was stored of a checkpoint before its event.</summary>

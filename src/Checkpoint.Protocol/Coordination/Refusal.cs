@@ -31,6 +31,13 @@ public abstract record Refusal
         public override string Describe() => "the machine's coordinator has stopped";
     }
 
+    /// <summary>The coordinator has ended by a defect, or was ended at work; the guest runs on.</summary>
+    public sealed record CoordinatorEnded(string Reason) : Refusal
+    {
+        /// <inheritdoc/>
+        public override string Describe() => $"the machine's coordinator has ended: {Reason}; open the machine again to go on";
+    }
+
     /// <summary>Somebody else has written to the machine's stream.</summary>
     public sealed record OwnershipLost : Refusal
     {

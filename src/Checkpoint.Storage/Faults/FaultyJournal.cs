@@ -54,6 +54,10 @@ public sealed class FaultyJournal(IJournal inner, FaultPlan faults) : IJournal
         Read(FaultCalls.JournalList, token => inner.ListStateDocumentsAsync(vm, token), cancellationToken);
 
     /// <inheritdoc/>
+    public Task<DocumentAhead?> LoadDocumentAheadAsync(string vm, CancellationToken cancellationToken = default) =>
+        Read(FaultCalls.JournalList, token => inner.LoadDocumentAheadAsync(vm, token), cancellationToken);
+
+    /// <inheritdoc/>
     public Task SaveSnapshotAsync(string vm, SnapshotRow snapshot, CancellationToken cancellationToken = default) =>
         Take(FaultCalls.JournalSaveSnapshot, cancellationToken) is { } refused ? Task.FromException(refused) : inner.SaveSnapshotAsync(vm, snapshot, cancellationToken);
 

@@ -14,6 +14,11 @@ public sealed record JournalRow(long SequenceNumber, int? Serializer, string? Ma
 /// <param name="Bytes">The snapshot's bytes.</param>
 public sealed record SnapshotRow(long SequenceNumber, int? Serializer, string? Manifest, ReadOnlyMemory<byte> Bytes);
 
+/// <summary>A state document that was stored in a transaction of its own, before the event that names it.</summary>
+/// <param name="Number">The number of its checkpoint.</param>
+/// <param name="SequenceNumber">The sequence number that the event was to have.</param>
+public sealed record DocumentAhead(long Number, long SequenceNumber);
+
 /// <summary>
 /// Where events, snapshots and state documents are kept. Reads give what is stored and judge nothing;
 /// <see cref="EventStream"/> verifies the chain and decodes. Calls may come from any thread. Reads throw
@@ -48,6 +53,13 @@ public interface IJournal : IAsyncDisposable
 
     /// <summary>The numbers under which the machine has state documents, ascending.</summary>
     Task<IReadOnlyList<long>> ListStateDocumentsAsync(string vm, CancellationToken cancellationToken = default);
+
+    /// <summary>
+    /// The state document that was stored last without an event, until an append with its event's sequence number, or a later one,
+    /// is known of. Null where there is none, and where the journal does not note it: then a document above the highest
+    /// checkpoint counts as a sign of missing events.
+    /// </summary>
+    Task<DocumentAhead?> LoadDocumentAheadAsync(string vm, CancellationToken cancellationToken = default) => Task.FromResult<DocumentAhead?>(null);
 
     /// <summary>Stores a snapshot in place of one of the same sequence number, and drops all but the two newest.</summary>
     Task SaveSnapshotAsync(string vm, SnapshotRow snapshot, CancellationToken cancellationToken = default);

@@ -18,6 +18,9 @@ internal enum JournalFault
     /// <summary>Write and fail all the same: the answer was lost.</summary>
     WriteAndFail,
 
+    /// <summary>Fail now, and write when <see cref="FaultyJournal.LetLand"/> says so: what a circuit breaker does with a slow write.</summary>
+    FailAndWriteLater,
+
     /// <summary>Refuse it without writing, as where it cannot be serialised.</summary>
     Reject,
 }
@@ -33,6 +36,9 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
         """;
 
     private static TaskCompletionSource s_delayed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private static TaskCompletionSource s_mayLand = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private static TaskCompletionSource s_after = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private static Task s_landed = Task.CompletedTask;
 
     internal static JournalFault Next { get; set; }
 
@@ -42,11 +48,25 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
     /// <summary>How long the next write waits before it begins.</summary>
     internal static TimeSpan Delay { get; set; }
 
+    /// <summary>Ends when a write that waited has ended, however it ended.</summary>
+    internal static Task Landed => s_after.Task;
+
     /// <summary>Ends when a write waits.</summary>
     internal static Task Delayed => s_delayed.Task;
 
+    /// <summary>Lets the write land that was answered by a failure long ago.</summary>
+    /// <returns>What it came to.</returns>
+    internal static async Task<Exception?> LetLand()
+    {
+        s_mayLand.TrySetResult();
+        return await Record.ExceptionAsync(() => s_landed);
+    }
+
     internal static void Reset()
     {
+        s_mayLand = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        s_after = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        s_landed = Task.CompletedTask;
         (Next, IsUnreadable, Delay) = (JournalFault.None, false, TimeSpan.Zero);
         s_delayed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
     }
@@ -68,7 +88,14 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
             InternalCurrentActorCellKeeper.Current = cell;
             var write = base.WriteMessagesAsync(messages, cancellationToken);
             InternalCurrentActorCellKeeper.Current = null;
-            return await write;
+            try
+            {
+                return await write;
+            }
+            finally
+            {
+                s_after.TrySetResult();
+            }
         }
 
         var fault = Next;
@@ -80,10 +107,24 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
             case JournalFault.WriteAndFail:
                 await base.WriteMessagesAsync(messages, cancellationToken);
                 throw new IOException("the answer is lost");
+            case JournalFault.FailAndWriteLater:
+                s_landed = WriteLaterAsync([.. messages]);
+                throw new TimeoutException("the breaker is open");
             case JournalFault.Reject:
                 return [.. messages.Select(_ => new InvalidOperationException("it does not fit"))];
             default:
                 return await base.WriteMessagesAsync(messages, cancellationToken);
         }
+    }
+
+    private async Task WriteLaterAsync(IReadOnlyList<AtomicWrite> messages)
+    {
+        var cell = InternalCurrentActorCellKeeper.Current;
+        await s_mayLand.Task.ConfigureAwait(false);
+        // The journal below believes that it is still handling the message.
+        InternalCurrentActorCellKeeper.Current = cell;
+        var write = base.WriteMessagesAsync(messages, CancellationToken.None);
+        InternalCurrentActorCellKeeper.Current = null;
+        await write.ConfigureAwait(false);
     }
 }

@@ -106,14 +106,42 @@ public sealed class JournalFailureTests : ActorSystemTests
         Assert.Equal(2, (await CommittedAsync((await AttachAsync(other)).Machine)).Number);
     }
 
-    [Fact]
-    public async Task A_machine_whose_registration_was_lost_is_not_attached_and_can_be_attached_again()
+    [Theory]
+    [InlineData("Lose")]
+    [InlineData("WriteAndFail")]
+    [InlineData("FailAndWriteLater")]
+    public async Task A_registration_whose_end_nobody_knows_is_settled_and_the_machine_is_attached(string fault)
     {
         using var guest = Guest();
-        FaultyJournal.Next = JournalFault.Lose;
+        FaultyJournal.Next = Enum.Parse<JournalFault>(fault);
+        var machine = (await AttachAsync(guest)).Machine;
+        await CommittedAsync(machine);
+        await FaultyJournal.LetLand();
+        await CommittedAsync(machine);
+        await AssertSoundAsync(2);
+    }
+
+    [Fact]
+    public async Task A_machine_whose_registration_is_rejected_is_not_attached_and_can_be_attached_again()
+    {
+        using var guest = Guest();
+        FaultyJournal.Next = JournalFault.Reject;
         await Assert.ThrowsAsync<Storage.StoreException>(() => AttachAsync(guest));
         await CommittedAsync((await AttachAsync(guest)).Machine);
         await AssertSoundAsync(1);
+    }
+
+    [Fact]
+    public async Task A_write_that_lands_after_the_journal_has_failed_it_finds_its_place_taken()
+    {
+        using var guest = Guest();
+        var machine = await RunningAsync(guest);
+        FaultyJournal.Next = JournalFault.FailAndWriteLater;
+        var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await TakeAsync(machine));
+        Assert.Equal("the journal lost the write: the breaker is open", aborted.Abort.Reason);
+        Assert.NotNull(await FaultyJournal.LetLand());
+        Assert.Equal(2, (await CommittedAsync(machine)).Number);
+        await AssertSoundAsync(2);
     }
 
     private async Task<IActorRef> RunningAsync(GuestMachine guest, CoordinatorOptions? options = null)

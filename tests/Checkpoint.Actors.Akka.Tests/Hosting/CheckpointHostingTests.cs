@@ -63,6 +63,17 @@ public sealed class CheckpointHostingTests : IDisposable
     }
 
     [Fact]
+    public async Task A_host_does_not_start_with_an_option_that_cannot_be_and_says_which()
+    {
+        var refused = await Assert.ThrowsAsync<global::Akka.Configuration.ConfigurationException>(() => RunAsync(
+            akka => akka
+                .AddHocon(SqlStore.Config(_folder.Options), HoconAddMode.Append)
+                .WithCheckpointEngine(options => options.Store = "mysql:x"),
+            _ => Task.CompletedTask));
+        Assert.Equal("checkpoint.store = mysql:x: write sqlite:PATH, the database that the journal plugin writes", refused.Message);
+    }
+
+    [Fact]
     public void The_reference_says_what_the_built_in_host_does()
     {
         var settings = CheckpointSettings.From(CheckpointExtension.DefaultConfig());

@@ -92,6 +92,20 @@ public sealed class MachineDoorTests : ActorSystemTests
     }
 
     [Fact]
+    public async Task What_is_missing_in_a_message_or_out_of_range_is_answered_by_its_name()
+    {
+        var engine = Extension.Actor;
+        await Assert.ThrowsAsync<ArgumentNullException>("attachment", () => engine.Ask<MachineAttached>(new EngineCommand.AttachMachine("a", null!), Patience));
+        await Assert.ThrowsAsync<ArgumentNullException>("kvm", () => engine.Ask<RestoredMachine>(
+            new EngineCommand.RestoreMachine(null!, new Protocol.History.CheckpointReference.Latest("a")), Patience));
+        using var guest = Guest();
+        var machine = (await AttachAsync(guest)).Machine;
+        var refused = await Assert.ThrowsAsync<OptionOutOfRangeException>(() => TellAsync(machine, new MachineCommand.CheckpointEvery(TimeSpan.FromDays(367))));
+        Assert.Equal("interval = 31708800000ms: write a duration from 1ms to 366d", refused.Message);
+        Assert.IsType<MachineReply.Done>(await TellAsync(machine, new MachineCommand.CheckpointEvery(TimeSpan.FromDays(60))));
+    }
+
+    [Fact]
     public async Task A_machine_that_is_held_is_not_attached_again_and_its_asker_is_told_why()
     {
         using var guest = Guest();

@@ -1,6 +1,8 @@
 using System.Text;
 using Akka.Actor;
 using Checkpoint.Actors.Akka.Messages;
+using Checkpoint.Actors.Akka.Participants;
+using Checkpoint.Actors.Tests;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.History;
 
@@ -57,6 +59,61 @@ public sealed class ActorDeviceTests() : ActorSystemTests("checkpoint.stop-patie
         Assert.Equal("device disk is gone: its actor has ended", (await ExpectMsgAsync<MachineUnprotected>(Patience)).Reason);
         var refused = Assert.IsType<CheckpointOutcome.Refused>(await TakeAsync(machine));
         Assert.Equal("device disk", Assert.IsType<Refusal.ParticipantIsGone>(refused.Obstacle).Participant);
+    }
+
+    [Fact]
+    public async Task One_answer_that_is_lost_costs_one_round()
+    {
+        var device = CreateTestProbe();
+        using var guest = Guest();
+        var limits = Bench.Patient() with { ParkDeadline = TimeSpan.FromSeconds(1), ResumeDeadline = TimeSpan.FromSeconds(1) };
+        var machine = (await AttachAsync(guest, limits, Extension.DeviceOf("disk", device))).Machine;
+        await TellAsync(machine, new MachineCommand.StartMachine());
+        var begun = System.Diagnostics.Stopwatch.GetTimestamp();
+
+        // The answer to the first park is lost.
+        var round = TakeAsync(machine);
+        await device.ExpectMsgAsync<ParkDevice>(Patience);
+        await device.ExpectMsgAsync<ResumeDevice>(Patience);
+        device.Reply(DeviceResumed.Instance);
+        Assert.Equal("device disk did not park within 1000 ms", Assert.IsType<CheckpointOutcome.Aborted>(await round).Abort.Reason);
+
+        // That to the resume of the next round too: the checkpoint is good without it.
+        round = TakeAsync(machine);
+        await ParkAndCaptureAsync(device);
+        await device.ExpectMsgAsync<ResumeDevice>(Patience);
+        Assert.IsType<CheckpointOutcome.Committed>(await round);
+
+        round = TakeAsync(machine);
+        await ParkAndCaptureAsync(device);
+        await device.ExpectMsgAsync<ResumeDevice>(Patience);
+        device.Reply(DeviceResumed.Instance);
+        Assert.Equal(2, Assert.IsType<CheckpointOutcome.Committed>(await round).Checkpoint.Number);
+        Assert.True(System.Diagnostics.Stopwatch.GetElapsedTime(begun) < Extension.Settings.DeviceAnswerTimeout, "nobody waits for the answers that were lost");
+    }
+
+    [Fact]
+    public async Task What_is_told_when_something_newer_is_on_its_way_is_not_waited_for()
+    {
+        var probe = CreateTestProbe();
+        var device = new ActorDevice("disk", probe, Patience);
+        device.Supersede();
+        device.Supersede();
+        await Task.Run(device.Park);
+        await probe.ExpectMsgAsync<ParkDevice>(Patience);
+        var resume = Task.Run(device.Resume);
+        await probe.ExpectMsgAsync<ResumeDevice>(Patience);
+        Assert.False(resume.IsCompleted);
+        probe.Reply(DeviceResumed.Instance);
+        await resume.WaitAsync(Patience);
+    }
+
+    private static async Task ParkAndCaptureAsync(global::Akka.TestKit.TestProbe device)
+    {
+        await device.ExpectMsgAsync<ParkDevice>(Patience);
+        device.Reply(DeviceParked.Instance);
+        await device.ExpectMsgAsync<CaptureDevice>(Patience);
+        device.Reply(new DeviceCaptured("state"u8.ToArray()));
     }
 
     [Fact]

@@ -1,5 +1,6 @@
 using Akka.Actor;
 using Checkpoint.Actors.Akka.Messages;
+using Checkpoint.Actors.Tests;
 using Checkpoint.Protocol.Coordination;
 
 namespace Checkpoint.Actors.Akka.Tests.Participants;
@@ -46,8 +47,10 @@ public sealed class SupervisionTests : ActorSystemTests
         Assert.Equal([], guest.Verify().Failures);
     }
 
-    [Fact]
-    public async Task A_coordinators_actor_that_is_stopped_between_rounds_comes_back_and_goes_on()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_coordinators_actor_that_is_ended_between_rounds_comes_back_and_goes_on(bool isKilled)
     {
         using var guest = Guest();
         var machine = (await AttachAsync(guest)).Machine;
@@ -55,10 +58,67 @@ public sealed class SupervisionTests : ActorSystemTests
         await CommittedAsync(machine);
         var coordinator = ChildOf(machine, "coordinator");
         Watch(coordinator);
-        coordinator.Tell(PoisonPill.Instance);
+        coordinator.Tell(isKilled ? Kill.Instance : PoisonPill.Instance);
         await ExpectTerminatedAsync(coordinator, Patience);
         Assert.Equal(2, (await CommittedAsync(machine)).Number);
         Assert.Empty((await Extension.Engine.Store.VerifyAsync()).Damages);
+    }
+
+    [Fact]
+    public async Task A_coordinators_actor_that_is_killed_at_work_says_so_to_all_who_ask_and_the_guest_runs_on()
+    {
+        using var hang = new Hang();
+        var device = new ProbeDevice { On = call => { if (call == DeviceCall.Capture) hang.Enter(); } };
+        using var guest = Guest();
+        var machine = (await AttachAsync(guest, null, device)).Machine;
+        await TellAsync(machine, new MachineCommand.StartMachine());
+        Sys.EventStream.Subscribe(TestActor, typeof(MachineUnprotected));
+        var round = TakeAsync(machine);
+        await hang.Begun;
+        ChildOf(machine, "coordinator").Tell(Kill.Instance);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => round);
+        hang.End();
+        Assert.Equal("the coordinator has ended: it was stopped while it was at work", (await ExpectMsgAsync<MachineUnprotected>(Patience)).Reason);
+        var refused = Assert.IsType<CheckpointOutcome.Refused>(await TakeAsync(machine));
+        Assert.Equal(new Refusal.CoordinatorEnded("it was stopped while it was at work"), refused.Obstacle);
+        var steps = guest.Verify().Steps[0];
+        await Eventually.IsTrueAsync(() => guest.Verify().Steps[0] > steps, "the guest runs on");
+        await TellAsync(machine, new MachineCommand.StopMachine());
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task A_machine_whose_actor_ends_while_nobody_holds_it_gives_its_lock_back_and_can_be_attached_again(bool isKilled)
+    {
+        Sys.EventStream.Subscribe(TestActor, typeof(MachineUnprotected));
+        for (var number = 1; number <= 3; number++)
+        {
+            using var guest = Guest();
+            var machine = (await AttachAsync(guest)).Machine;
+            await TellAsync(machine, new MachineCommand.StartMachine());
+            await TellAsync(machine, new MachineCommand.CheckpointEvery(TimeSpan.FromHours(1)));
+            Assert.Equal(number, (await CommittedAsync(machine)).Number);
+            machine.Tell(isKilled ? Kill.Instance : PoisonPill.Instance);
+            Assert.Equal("a", (await ExpectMsgAsync<MachineUnprotected>(Patience)).Vm);
+            await Eventually.IsTrueAsync(IsFree, "the lock is given back");
+            Assert.Equal([], guest.Verify().Failures);
+        }
+
+        Assert.Empty((await Extension.Engine.Store.VerifyAsync()).Damages);
+    }
+
+    private bool IsFree()
+    {
+        try
+        {
+            Extension.Engine.Store.Lock("a").Dispose();
+            return true;
+        }
+        catch (Storage.StoreException)
+        {
+            return false;
+        }
     }
 
     [Fact]

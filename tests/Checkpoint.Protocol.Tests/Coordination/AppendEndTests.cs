@@ -66,6 +66,25 @@ public sealed class AppendEndTests : CoordinatorLaws
             .TakesACheckpoint().Then("reply 2: committed 1");
 
     [Fact]
+    public void An_append_in_whose_place_an_abort_was_put_was_not_made_and_the_next_one_follows_the_abort()
+    {
+        var vm = Given(history: Two).UpToTheAppend().AppendIsLost().RecoveredWithAbortInstead()
+            .Then("discard", "reply 1: aborted (the journal lost the write: connection lost)").In(Idle);
+        Assert.Equal(Two.Head.SequenceNumber + 1, vm.History.Head.SequenceNumber);
+        vm.TakesACheckpoint().Then("reply 2: committed 3");
+    }
+
+    [Fact]
+    public void A_machine_that_began_anew_still_goes_on_from_no_checkpoint_when_the_stream_was_read_again()
+    {
+        var anew = Two with { Current = null };
+        var whole = Two.After(Streams.Pinned(1));
+        Assert.Null(Given(history: anew).Pin(1).AppendIsLost().Recovered(whole).Then("reply 1: done [1]").In(Idle).History.Current);
+        Assert.Null(Given(history: anew).Pin(1).AppendIsLost().Recovered(Two).In(Idle).History.Current);
+        Assert.Null(Given(history: anew).Pin(1).AppendIsLost().RecoveredWithAbortInstead().In(Idle).History.Current);
+    }
+
+    [Fact]
     public void A_checkpoint_of_somebody_else_in_the_place_of_ours_fences() =>
         Given().UpToTheAppend().AppendIsLost()
             .Recovered(Streams.Of(Streams.Full(1) with { Id = new(0xdead) }).ByAnotherHand()).Then("reply 1: " + Lost).In(Fenced);

@@ -87,7 +87,7 @@ internal sealed class LawBook
                 HearEnd(_inFlight, ended.Result);
                 break;
             case CoordinatorInput.Recovered recovered when _isEndUnknown && recovered.AppendId == _inFlight?.AppendId:
-                HearRecovery(_inFlight!, recovered.History);
+                HearRecovery(_inFlight!, recovered);
                 break;
             case CoordinatorInput.RecoveryFailed failed when _isEndUnknown && failed.AppendId == _inFlight?.AppendId:
                 _isLostToUs = true;
@@ -181,12 +181,16 @@ internal sealed class LawBook
         }
     }
 
-    private void HearRecovery(CoordinatorEffect.Append append, MachineHistory found)
+    // A stream with the same end says the same; only from which checkpoint the machine goes on it cannot know.
+    private void HearRecovery(CoordinatorEffect.Append append, CoordinatorInput.Recovered recovered)
     {
-        if (found.Head == _intended)
-            Write(append, found);
+        var found = recovered.History.Head;
+        if (found == _intended)
+            Write(append, Stream.After(append.Events.AsSpan()) with { Head = found });
+        else if (found == recovered.WrittenInstead)
+            Stream = Stream with { Head = found };
         else
-            _isLostToUs = found.Head != Stream.Head;
+            _isLostToUs = found != Stream.Head;
         _inFlight = null;
         _isEndUnknown = false;
     }

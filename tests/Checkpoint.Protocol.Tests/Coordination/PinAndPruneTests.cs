@@ -52,12 +52,6 @@ public sealed class PinAndPruneTests : CoordinatorLaws
             .UpToTheAppend().Prune(keep).ThenNothing().Appended().Then("reply 2: committed 4", "reply 3: " + refused).In(Idle);
     }
 
-    [Theory]
-    [InlineData(0)]
-    [InlineData(-1)]
-    public void Options_that_keep_nothing_are_refused_at_once(int keep) =>
-        Assert.Throws<ArgumentOutOfRangeException>(() => Given(options: new CoordinatorOptions { Keep = keep }));
-
     [Fact]
     public void What_the_machine_goes_on_from_survives_a_prune_and_carries_the_next_increment() =>
         Given(history: Three.After(Streams.Restored("web", 1, continues: true))).Prune(1).Then("append Pruned 2")

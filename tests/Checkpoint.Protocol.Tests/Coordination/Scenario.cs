@@ -92,6 +92,13 @@ internal sealed class Scenario
 
     public Scenario Recovered(MachineHistory history) => When(new CoordinatorInput.Recovered(_laws.InFlight!.AppendId, history));
 
+    /// <summary>The stream is read again and ends with an abort that the shell has put in the append's place.</summary>
+    public Scenario RecoveredWithAbortInstead()
+    {
+        var history = History.After(Streams.Aborted("the journal lost the write")).ByAnotherHand();
+        return When(new CoordinatorInput.Recovered(_laws.InFlight!.AppendId, history, history.Head));
+    }
+
     /// <summary>The stream is read again and holds the append whose end was unknown.</summary>
     public Scenario RecoveredWritten() => Recovered(History.After(_laws.InFlight!.Events.AsSpan()));
 

@@ -1,3 +1,4 @@
+using Checkpoint.Protocol.Events;
 using Checkpoint.Storage.Journal;
 using Checkpoint.Storage.Journal.Sqlite;
 
@@ -123,6 +124,18 @@ public sealed class SqliteOpeningTests : IDisposable
         await using var other = SqliteJournal.Open(_folder.File("old.db"), readOnly: true, TimeProvider.System);
         Assert.Matches("^[0-9a-f]{32}$", one.StoreId);
         Assert.Equal(one.StoreId, other.StoreId);
+    }
+
+    [Fact]
+    public async Task A_store_without_a_place_for_documents_ahead_gets_one_when_it_is_opened_for_writing()
+    {
+        await SqliteJournal.Open(_folder.File("old.db"), readOnly: false, TimeProvider.System).DisposeAsync();
+        Script("old.db", "DROP TABLE state_document_ahead");
+        await using (var reader = SqliteJournal.Open(_folder.File("old.db"), readOnly: true, TimeProvider.System))
+            Assert.Null(await reader.LoadDocumentAheadAsync("web"));
+        await using var writer = SqliteJournal.Open(_folder.File("old.db"), readOnly: false, TimeProvider.System);
+        await writer.AppendAsync(new JournalAppend("web", JournalHead.Empty, [], new NewStateDocument(1, new byte[] { 1 }), []));
+        Assert.Equal(new DocumentAhead(1, 1), await writer.LoadDocumentAheadAsync("web"));
     }
 
     private StoreException Refused(string name, StoreFailure failure, bool readOnly = false)

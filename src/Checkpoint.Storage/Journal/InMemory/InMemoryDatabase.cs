@@ -30,5 +30,7 @@ internal sealed class InMemoryStream
 
     public SortedDictionary<long, ReadOnlyMemory<byte>> Documents { get; } = [];
 
+    public DocumentAhead? Ahead { get; set; }
+
     public SortedDictionary<long, SnapshotRow> Snapshots { get; } = [];
 }

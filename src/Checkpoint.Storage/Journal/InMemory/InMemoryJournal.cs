@@ -50,6 +50,9 @@ public sealed class InMemoryJournal(InMemoryDatabase database) : IJournal
         Read<IReadOnlyList<long>>(vm, stream => [.. stream.Documents.Keys], []);
 
     /// <inheritdoc/>
+    public Task<DocumentAhead?> LoadDocumentAheadAsync(string vm, CancellationToken cancellationToken = default) => Read(vm, stream => stream.Ahead, null);
+
+    /// <inheritdoc/>
     public Task SaveSnapshotAsync(string vm, SnapshotRow snapshot, CancellationToken cancellationToken = default)
     {
         MachineNames.Check(vm);
@@ -89,6 +92,10 @@ public sealed class InMemoryJournal(InMemoryDatabase database) : IJournal
             stream.Documents.Remove(number);
         if (append.StateDocument is { } document)
             stream.Documents[document.Number] = document.Bytes.ToArray();
+        if (append.Events.Count == 0 && append.StateDocument is { } ahead)
+            stream.Ahead = new DocumentAhead(ahead.Number, head.SequenceNumber + 1);
+        else if (stream.Ahead?.SequenceNumber <= _encoded.Head.SequenceNumber)
+            stream.Ahead = null;
         return new AppendOutcome.Committed(_encoded.Head);
     }
 

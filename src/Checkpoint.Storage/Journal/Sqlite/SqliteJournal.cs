@@ -122,6 +122,17 @@ public sealed class SqliteJournal : IJournal
             cancellationToken);
 
     /// <inheritdoc/>
+    public Task<DocumentAhead?> LoadDocumentAheadAsync(string vm, CancellationToken cancellationToken = default) =>
+        RunAsync(
+            vm,
+            session => SqliteOpening.NotesDocumentsAhead(session)
+                ? SqliteRows.All(
+                    session.Statement("load-document-ahead").Bind(1, MachineName.StreamOf(vm)),
+                    row => new DocumentAhead(row.Integer(0), row.Integer(1))).FirstOrDefault()
+                : null,
+            cancellationToken);
+
+    /// <inheritdoc/>
     public Task SaveSnapshotAsync(string vm, SnapshotRow snapshot, CancellationToken cancellationToken = default) =>
         RunAsync(
             vm,
@@ -258,6 +269,10 @@ public sealed class SqliteJournal : IJournal
             session.Statement("delete-state-document").Bind(1, stream).Bind(2, number).Run();
         if (append.StateDocument is { } document)
             session.Statement("save-state-document").Bind(1, stream).Bind(2, document.Number).Bind(3, created).Bind(4, document.Bytes.Span).Run();
+        if (append.Events.Count == 0 && append.StateDocument is { } ahead)
+            session.Statement("note-document-ahead").Bind(1, stream).Bind(2, ahead.Number).Bind(3, append.Expected.SequenceNumber + 1).Run();
+        else
+            session.Statement("forget-document-ahead").Bind(1, stream).Bind(2, _encoded.Head.SequenceNumber).Run();
 
         // Should the commit fail, the stream does not end here, and the next append takes a new id by itself.
         _writers.Wrote(stream, _encoded.Head.SequenceNumber, writer);

@@ -11,6 +11,8 @@ internal static class SqliteOpening
 {
     private const int SchemaVersion = 1;
     private const int WriteAheadLogAttempts = 100;
+    private const string Identity = "checkpoint_store";
+    private const string Ahead = "state_document_ahead";
 
     private static readonly (string Table, string[] Columns)[] _tables =
     [
@@ -21,8 +23,12 @@ internal static class SqliteOpening
         ("checkpoint_schema", ["version"]),
     ];
 
-    /// <summary>The store's id came later: a reader does without it, a writer adds it.</summary>
-    private static readonly (string Table, string[] Columns) _identity = ("checkpoint_store", ["only", "id"]);
+    /// <summary>These came later: a reader does without them, a writer adds them.</summary>
+    private static readonly (string Table, string[] Columns)[] _later =
+    [
+        (Identity, ["only", "id"]),
+        (Ahead, ["persistence_id", "number", "sequence_number"]),
+    ];
 
     /// <summary>Opens the file for reading. Nothing is created.</summary>
     /// <exception cref="StoreException">There is no such store, or it is not one that this program can read.</exception>
@@ -48,7 +54,7 @@ internal static class SqliteOpening
             // SQLite falls back to reading when a file is not writable; that would come to light at the first append only.
             if (session.IsReadOnly)
                 throw new StoreException(StoreFailure.Unusable, $"the store {path} cannot be written; check its permissions");
-            var complete = CheckTables(path, session).Count == _tables.Length && StoreIdOf(session) is not null;
+            var complete = CheckTables(path, session).Count == _tables.Length && StoreIdOf(session) is not null && NotesDocumentsAhead(session);
             UseWriteAheadLog(path, session);
             session.Script("PRAGMA synchronous = FULL");
             if (!complete)
@@ -59,11 +65,14 @@ internal static class SqliteOpening
         });
     }
 
+    /// <summary>Whether the store has a place for documents that were stored before their event.</summary>
+    public static bool NotesDocumentsAhead(SqliteSession session) => Has(session, Ahead);
+
     /// <summary>The random id of an opened store; null where it has none.</summary>
     private static string? StoreIdOf(SqliteSession session) =>
-        session.Column($"SELECT 1 FROM sqlite_master WHERE name = '{_identity.Table}'").Count > 0
-            ? session.Column($"SELECT id FROM {_identity.Table} WHERE only = 1").FirstOrDefault()
-            : null;
+        Has(session, Identity) ? session.Column($"SELECT id FROM {Identity} WHERE only = 1").FirstOrDefault() : null;
+
+    private static bool Has(SqliteSession session, string table) => session.Column($"SELECT 1 FROM sqlite_master WHERE name = '{table}'").Count > 0;
 
     /// <summary>
     /// The change of the journal mode does not wait for others, it fails at once. So where several create the store at the same
@@ -152,8 +161,12 @@ internal static class SqliteOpening
                 $"the store {path} has schema version {version} and this program knows {SchemaVersion}; use a newer program");
         }
 
-        if (existing.Contains(_identity.Table, StringComparer.OrdinalIgnoreCase))
-            CheckShape(path, session, _identity.Table, _identity.Columns);
+        foreach (var (table, columns) in _later)
+        {
+            if (existing.Contains(table, StringComparer.OrdinalIgnoreCase))
+                CheckShape(path, session, table, columns);
+        }
+
         var ours = new List<string>();
         foreach (var (table, columns) in _tables)
         {

@@ -46,6 +46,14 @@ CREATE TABLE IF NOT EXISTS state_document (
     PRIMARY KEY (persistence_id, number)
 );
 
+-- The state document that was stored last in a transaction of its own, before the event that names it: one row a stream. Where
+-- the event with this sequence number has not come, the document is left over and no event is missing.
+CREATE TABLE IF NOT EXISTS state_document_ahead (
+    persistence_id  NVarChar(255) NOT NULL PRIMARY KEY,
+    number          BigInt        NOT NULL,
+    sequence_number BigInt        NOT NULL
+);
+
 -- The version of this schema, in one row. It stands in a table and not in user_version, which belongs to the file's owner:
 -- an application may keep tables of its own in the same file.
 CREATE TABLE IF NOT EXISTS checkpoint_schema (version INTEGER NOT NULL PRIMARY KEY);
