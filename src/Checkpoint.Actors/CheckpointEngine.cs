@@ -169,15 +169,26 @@ public sealed class CheckpointEngine : IAsyncDisposable
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another
-    /// process owns that.
+    /// process owns that; the guest does not wait for the disk, <see cref="DetachedMachine.Recorded"/> tells what became of it.
     /// </summary>
     /// <returns>The running machine.</returns>
-    public async Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
+    public Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(restored);
         ArgumentNullException.ThrowIfNull(attachment);
-        var recorded = await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false);
-        return new DetachedMachine(attachment, recorded, _time, _host.Threads);
+        var recorded = new TaskCompletionSource<bool>(_host.Threads.Completion);
+        _host.Threads.Run(async () =>
+        {
+            try
+            {
+                recorded.SetResult(await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false));
+            }
+            catch (Exception failure)
+            {
+                recorded.SetException(failure);
+            }
+        });
+        return Task.FromResult(new DetachedMachine(attachment, recorded.Task, _time, _host.Threads));
     }
 
     /// <inheritdoc/>

@@ -12,17 +12,20 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     private readonly TimeProvider _time;
     private readonly TaskCompletionSource<string> _ended;
 
-    internal DetachedMachine(MachineAttachment attachment, bool isRecorded, TimeProvider time, IEngineThreads threads)
+    internal DetachedMachine(MachineAttachment attachment, Task<bool> recorded, TimeProvider time, IEngineThreads threads)
     {
-        IsRecorded = isRecorded;
+        Recorded = recorded;
         _time = time;
         _ended = new TaskCompletionSource<string>(threads.Completion);
         _host = new MachineHost(attachment, this, threads);
         _host.Start();
     }
 
-    /// <summary>Whether the restore stands in its machine's journal; it does not where another process holds that machine.</summary>
-    public bool IsRecorded { get; }
+    /// <summary>
+    /// Whether the restore stands in its machine's journal: it does not where another process holds that machine. It is written while the
+    /// guest runs; <see cref="StopAsync"/> ends after it.
+    /// </summary>
+    public Task<bool> Recorded { get; }
 
     /// <summary>Ends, with the reason, when a vCPU has ended.</summary>
     public Task<string> ParticipantEnded => _ended.Task;
@@ -38,7 +41,11 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     public void Start() => _host.RunGuest();
 
     /// <summary>Stops the vCPUs with no IO pending; the machine's registers and memory can be read afterwards.</summary>
-    public Task StopAsync() => _host.StopAsync(s_patience, _time);
+    public async Task StopAsync()
+    {
+        await _host.StopAsync(s_patience, _time).ConfigureAwait(false);
+        await ((Task)Recorded).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync() => await StopAsync().ConfigureAwait(false);

@@ -60,6 +60,6 @@ internal sealed record Continuation(GuestVerdict AtCheckpoint, GuestVerdict Now,
         List<string> failures = [.. now.FailuresSince(before)];
         if (ended is not null)
             failures.Insert(0, ended);
-        return new Continuation(before, now, failures, ran, running.IsRecorded);
+        return new Continuation(before, now, failures, ran, await running.Recorded.ConfigureAwait(false));
     }
 }

@@ -4,6 +4,7 @@ using System.Reflection;
 using System.Text;
 using Checkpoint.Kvm.Abi;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Linux;
 
 namespace Checkpoint.Kvm.Tests.Abi;
 
@@ -23,10 +24,11 @@ public sealed class KernelHeaders
             && !type.IsNested && !type.Name.EndsWith("_array", StringComparison.Ordinal));
 
     internal static IEnumerable<KvmRequest> Requests => typeof(KvmRequests).GetFields(BindingFlags.Public | BindingFlags.Static)
+        .Concat(typeof(UserfaultfdRequests).GetFields(BindingFlags.NonPublic | BindingFlags.Static).Where(member => member.FieldType == typeof(KvmRequest)))
         .Select(member => (KvmRequest)member.GetValue(null)!);
 
     /// <summary>Structs that the x86 headers, or any released ones, do not have.</summary>
-    internal static readonly string[] WithoutHeader = [nameof(kvm_many_regs), nameof(kvm_vcpu_init)];
+    internal static readonly string[] WithoutHeader = [nameof(kvm_many_regs), nameof(kvm_vcpu_init), nameof(uffdio_move)];
 
     internal static IEnumerable<FieldInfo> FieldsOf(Type type) =>
         type.GetFields(BindingFlags.Instance | BindingFlags.NonPublic | BindingFlags.Public);
@@ -40,6 +42,8 @@ public sealed class KernelHeaders
             nameof(kvm_run) => ["hw", "fail_entry", "ex", "io", "mmio", "internal", "system_event"],
             _ => [],
         };
+        if (type == typeof(uffd_msg) && field.StartsWith("pagefault_", StringComparison.Ordinal))
+            return "arg.pagefault." + field["pagefault_".Length..];
         if (field is "exception_has_payload" or "exception_payload")
             return field;
         var outer = nested.FirstOrDefault(name => field.StartsWith(name + "_", StringComparison.Ordinal));
@@ -61,6 +65,7 @@ public sealed class KernelHeaders
             #include <sys/mman.h>
             #include <sys/syscall.h>
             #include <linux/kvm.h>
+            #include <linux/userfaultfd.h>
             int main(void) {
 
             """);
@@ -88,7 +93,7 @@ public sealed class KernelHeaders
 
     /// <summary>Requests whose macro cannot be expanded on x86, or exists in no released header.</summary>
     internal static readonly string[] WithoutHeaderRequests =
-        ["KVM_GET_MANY_REGS", "KVM_SET_MANY_REGS", "KVM_ARM_VCPU_INIT", "KVM_ARM_PREFERRED_TARGET"];
+        ["KVM_GET_MANY_REGS", "KVM_SET_MANY_REGS", "KVM_ARM_VCPU_INIT", "KVM_ARM_PREFERRED_TARGET", "UFFDIO_MOVE"];
 
     private static Dictionary<string, long> Ask()
     {

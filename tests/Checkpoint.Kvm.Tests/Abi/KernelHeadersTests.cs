@@ -95,6 +95,7 @@ public sealed class KernelHeadersTests(KernelHeaders headers, ITestOutputHelper 
     {
         Assert.Equal(8, Unsafe.SizeOf<kvm_many_regs>());
         Assert.Equal(32, Unsafe.SizeOf<kvm_vcpu_init>());
+        Assert.Equal(40, Unsafe.SizeOf<uffdio_move>());
     }
 
     private void Compare(List<string> wrong, string question, long ours)

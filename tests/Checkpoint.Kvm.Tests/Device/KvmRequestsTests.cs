@@ -1,4 +1,5 @@
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Linux;
 using Checkpoint.Kvm.Tests.Abi;
 
 namespace Checkpoint.Kvm.Tests.Device;
@@ -16,6 +17,7 @@ public sealed class KvmRequestsTests
         Assert.Equal(0x8140AECCu, KvmRequests.GetSregs2.Code);
         Assert.Equal(0x4140AECDu, KvmRequests.SetSregs2.Code);
         Assert.Equal(0x9000AECFu, KvmRequests.GetXsave2.Code);
+        Assert.Equal(0xC028AA05u, UserfaultfdRequests.Move.Code);
     }
 
     [Fact]

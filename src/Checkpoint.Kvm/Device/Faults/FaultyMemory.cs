@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Collections.Immutable;
+using System.Diagnostics.CodeAnalysis;
 using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.State;
@@ -18,6 +19,12 @@ internal sealed class FaultyMemory(IGuestMemory inner, FaultGate gate) : IGuestM
         get => inner.Written;
         set => inner.Written = value;
     }
+
+    public MemoryFilling? Filling => inner.Filling;
+
+    public bool PrefersLazyFill => inner.PrefersLazyFill;
+
+    public bool TryFillLazily(IPageSource source, [NotNullWhen(false)] out string? obstacle) => inner.TryFillLazily(source, out obstacle);
 
     public void Read(ulong guestAddress, Span<byte> destination)
     {
