@@ -18,10 +18,12 @@ namespace Checkpoint.Kvm.Memory;
 /// would keep a garbage collection waiting, and with it the thread that could end the fault. After a failure what is there stays
 /// readable, what is missing throws, and no vCPU of the VM runs.
 /// </remarks>
-public abstract class MemoryFilling : IDisposable
+public abstract partial class MemoryFilling : IDisposable
 {
     /// <summary>What comes in at a time; a huge page.</summary>
     public const int UnitBytes = 2 << 20;
+
+    private const long BytesOfOneThread = 64 << 20;
 
     private const byte Missing = 0;
     private const byte Coming = 1;
@@ -33,7 +35,8 @@ public abstract class MemoryFilling : IDisposable
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile GuestMemoryException? _failure;
     private volatile bool _isComplete;
-    private Thread? _background;
+    private Thread[]? _background;
+    private bool _wantsBackground;
     private long _missing;
     private long _filledBytes;
     private int _users;
@@ -106,7 +109,7 @@ public abstract class MemoryFilling : IDisposable
             for (var unit = 0; unit < _units[region].Length; unit++)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                if (!IsThere(region, unit))
+                if (Volatile.Read(ref _units[region][unit]) == Missing)
                     TryBring(region, unit);
             }
         }
@@ -116,16 +119,16 @@ public abstract class MemoryFilling : IDisposable
         ThrowIfFailed();
     }
 
-    /// <summary>Brings in what is missing on a thread of its own. What it finds damaged stops the machine, touched or not.</summary>
+    /// <summary>
+    /// Brings in what is missing on threads of its own, from the moment on at which the first unit has been asked for: until then the guest has the
+    /// processors for itself. What they find damaged stops the machine, touched or not.
+    /// </summary>
     public void FillInBackground()
     {
         lock (_gate)
-        {
-            if (_background is not null || _isDisposed || _isComplete)
-                return;
-            _background = new Thread(RunInBackground) { IsBackground = true, Name = "memory filling" };
-            _background.Start();
-        }
+            _wantsBackground = true;
+        if (FilledBytes > 0)
+            StartBackground();
     }
 
     /// <summary>Gives up what is missing, as a failure that ends the vCPUs; nothing happens where all is there.</summary>
@@ -145,22 +148,12 @@ public abstract class MemoryFilling : IDisposable
                 Monitor.Wait(_gate);
         }
 
-        _background?.Join();
+        foreach (var thread in _background ?? [])
+            thread.Join();
         Release();
         if (!_isComplete)
             _source.Dispose();
         GC.SuppressFinalize(this);
-    }
-
-    /// <summary>The guest address and length of a unit, cut to its slot.</summary>
-    private protected (ulong GuestAddress, int Length) RangeOf(int region, int unit)
-    {
-        var start = Regions[region].GuestAddress;
-        var end = start + Regions[region].SizeBytes;
-        var first = Math.Max(start, (start & ~(UnitBytes - 1UL)) + ((ulong)unit * UnitBytes));
-        var beyond = (first & ~(UnitBytes - 1UL)) + UnitBytes;
-        // The last unit of the address space ends at 0.
-        return (first, (int)((beyond < first || beyond > end ? end : beyond) - first));
     }
 
     /// <summary>Reads a unit and puts it where the guest finds it.</summary>
@@ -184,24 +177,6 @@ public abstract class MemoryFilling : IDisposable
     /// <summary>Brings in the unit at an address, unless another thread is about to. It does not wait for others.</summary>
     private protected void BringAt(int region, ulong guestAddress) => TryBring(region, UnitAt(Regions[region].GuestAddress, guestAddress));
 
-    /// <summary>The units that follow each other and are not there, as ranges of guest memory.</summary>
-    private protected IEnumerable<(int Region, ulong GuestAddress, ulong Length)> MissingRanges()
-    {
-        for (var region = 0; region < _units.Length; region++)
-        {
-            for (var unit = 0; unit < _units[region].Length; unit++)
-            {
-                if (IsThere(region, unit))
-                    continue;
-                var (start, length) = RangeOf(region, unit);
-                var end = start + (ulong)length;
-                while (unit + 1 < _units[region].Length && !IsThere(region, unit + 1))
-                    end += (ulong)RangeOf(region, ++unit).Length;
-                yield return (region, start, end - start);
-            }
-        }
-    }
-
     private protected void Fail(Exception reason)
     {
         GuestMemoryException failure;
@@ -219,12 +194,6 @@ public abstract class MemoryFilling : IDisposable
         Leave();
         _ended.TrySetResult();
     }
-
-    private static int UnitAt(ulong start, ulong guestAddress) => (int)((guestAddress / UnitBytes) - (start / UnitBytes));
-
-    private static int UnitsOf(MemoryRegion region) => UnitAt(region.GuestAddress, region.GuestAddress + region.SizeBytes - 1) + 1;
-
-    private bool IsThere(int region, int unit) => Volatile.Read(ref _units[region][unit]) == There;
 
     private void ThrowIfFailed()
     {
@@ -279,7 +248,22 @@ public abstract class MemoryFilling : IDisposable
             _filledBytes += length;
             _missing--;
             Monitor.PulseAll(_gate);
-            return true;
+        }
+
+        StartBackground();
+        return true;
+    }
+
+    private void StartBackground()
+    {
+        lock (_gate)
+        {
+            if (!_wantsBackground || _background is not null || _isDisposed || _missing == 0)
+                return;
+            var count = TotalBytes > BytesOfOneThread ? Math.Min(2, Environment.ProcessorCount) : 1;
+            _background = [.. Enumerable.Range(0, count).Select(_ => new Thread(RunInBackground) { IsBackground = true, Name = "memory filling" })];
+            foreach (var thread in _background)
+                thread.Start();
         }
     }
 

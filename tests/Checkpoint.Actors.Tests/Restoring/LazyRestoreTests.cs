@@ -152,6 +152,7 @@ public sealed class LazyRestoreTests
             var restored = await bench.RestoreAsync(3, fill: MemoryFill.Lazy);
             if (i % 2 == 0)
             {
+                restored.Filling!.Demand(Noise, 1);
                 restored.Dispose();
                 continue;
             }

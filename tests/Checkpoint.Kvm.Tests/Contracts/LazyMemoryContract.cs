@@ -75,9 +75,12 @@ public abstract class LazyMemoryContract : IDisposable
         using var guest = Restore(source);
         var filling = guest.Machine.Memory.Filling!;
         filling.FillInBackground();
+        Assert.Equal(0, filling.FilledBytes);
+        filling.Demand(Far, 1);
         Assert.True(filling.Ended.Wait(s_limit));
         Assert.True(filling.IsComplete);
         Assert.Equal(filling.TotalBytes, filling.FilledBytes);
+        filling.FillInBackground();
         Assert.Equal(_bytes, guest.Machine.Memory.ReadBytes(0, Size));
         Assert.True(source.IsDisposed);
     }
@@ -155,13 +158,14 @@ public abstract class LazyMemoryContract : IDisposable
         var source = new StoredPages(_bytes) { Gate = gate };
         var guest = Restore(source);
         var filling = guest.Machine.Memory.Filling!;
-        filling.FillInBackground();
+        var reading = Task.Run(() => Assert.Throws<GuestMemoryException>(() => filling.Demand(Far, 1)));
         Assert.True(source.HasBegun.Wait(s_limit));
         var disposing = Task.Run(guest.Dispose);
         Assert.True(filling.Ended.Wait(s_limit));
         Assert.False(source.IsDisposed);
         gate.Set();
         Assert.True(disposing.Wait(s_limit));
+        Assert.True(reading.Wait(s_limit));
         Assert.True(source.IsDisposed);
         Assert.IsType<OperationCanceledException>(filling.Failure!.InnerException);
         Assert.Throws<GuestMemoryException>(() => filling.Demand(Far, 1));
