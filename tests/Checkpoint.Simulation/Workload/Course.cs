@@ -37,8 +37,16 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
                 ThawOwners();
             mustBeRestored = false;
             await LiveAsync(life).ConfigureAwait(false);
-            if (!process.IsAlive || (World.IsFixed && IsBroken(life)))
+            if (!process.IsAlive)
                 return;
+            if (World.IsFixed && IsBroken(life))
+            {
+                // It stays as it is: what is whole of it runs on, and the others must not suffer.
+                World.History.Note(tenant.Name, $"is broken and is left so");
+                tenant.IsLeftBroken = true;
+                return;
+            }
+
             tenant.Activity = "it is being stopped";
             await StopAsync(life).ConfigureAwait(false);
             if (life.HasLostOwnership)
@@ -119,8 +127,7 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
         tenant.World.History.Note(tenant.Name, $"is detached");
         if (!IsBroken(life))
             tenant.World.Tell(invariant => invariant.OnStopped(tenant, life));
-        tenant.Lives.Remove(life);
-        life.Guest.Dispose();
+        tenant.Bury(life);
     }
 
     private static bool IsBroken(Life life) =>
