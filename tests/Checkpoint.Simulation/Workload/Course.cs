@@ -108,8 +108,10 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
             if (engine.IsAlive)
             {
                 world.History.Note(tenant.Name, $"is not attached: {failure.Message}");
+                // A copy of the machine that is let run elsewhere holds it for a moment, to put that on record.
+                var mayBeHeld = failure.Failure == StoreFailure.Held;
                 var mayBePruned = guest.Restored is { } from && !tenant.ReadHistory().Live.ContainsKey(from.Checkpoint.Number);
-                if (world.Faults.Count == struck && !mayBePruned)
+                if (world.Faults.Count == struck && !mayBePruned && !mayBeHeld)
                     world.Defect($"the attachment of {tenant.Name}", failure);
             }
 
@@ -125,6 +127,8 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
         if (!life.Process.IsAlive)
             return;
         tenant.World.History.Note(tenant.Name, $"is detached");
+        // Nothing goes wrong for somebody who only looks at what has stopped.
+        life.Guest.Probe.IsCopy = true;
         if (!IsBroken(life))
             tenant.World.Tell(invariant => invariant.OnStopped(tenant, life));
         tenant.Bury(life);
