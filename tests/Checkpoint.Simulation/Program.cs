@@ -1,24 +1,41 @@
 using System.Diagnostics;
 using Checkpoint.Simulation;
 
-var from = ulong.Parse(args[0]);
-var count = ulong.Parse(args[1]);
-var mode = Enum.Parse<SimulationMode>(args[2]);
-var t = Stopwatch.GetTimestamp();
-var steps = 0L; var rounds = 0L; var bad = 0;
-var names = new Dictionary<string, int>();
-var table = new Checkpoint.Simulation.Faults.FaultTable();
-for (var s = from; s < from + count; s++)
+Arguments arguments;
+try
 {
-    var r = Simulation.Run(s, new SimulationOptions(mode, 5, args.Length > 3));
-    steps += r.Steps; rounds += r.Rounds; table.Add(r.Struck);
-    if (args.Length > 3) Console.WriteLine(r.History);
-    if (r.BrokenInvariant is { } n)
-    {
-        names[n] = names.GetValueOrDefault(n) + 1;
-        if (bad++ < 8) Console.WriteLine($"seed {s}: {r.BrokenInvariant}: {r.What}");
-    }
+    arguments = Arguments.Parse(args);
 }
-var e = Stopwatch.GetElapsedTime(t);
-Console.WriteLine($"{count} seeds, {rounds} rounds, {steps} steps in {e.TotalSeconds:f2}s: {count / e.TotalSeconds:f0} seeds/s, {bad} bad: {string.Join(", ", names)}");
-if (count > 10) Console.WriteLine(table);
+catch (FormatException failure)
+{
+    Console.Error.WriteLine($"simulation: {failure.Message}");
+    return 2;
+}
+
+if (arguments.WantsHelp)
+{
+    Console.WriteLine(Arguments.Help);
+    return 0;
+}
+
+using var stop = new CancellationTokenSource();
+Console.CancelKeyPress += (_, pressed) =>
+{
+    pressed.Cancel = !stop.IsCancellationRequested;
+    stop.Cancel();
+};
+var begun = Stopwatch.GetTimestamp();
+var run = new SeedRun(arguments, Console.Out, stop.Token);
+run.Play();
+var seconds = Stopwatch.GetElapsedTime(begun).TotalSeconds;
+Console.WriteLine($"{run.Played} seeds, {run.Rounds} rounds, {run.Steps} steps, {run.Table.Total} faults in {seconds:f1} s: {run.Played / seconds:f0} seeds a second; {run.Broken} broken");
+if (!arguments.IsOne)
+{
+    Console.WriteLine();
+    Console.Write(run.Table);
+    Console.WriteLine(run.Table.Empty is { Count: > 0 } empty
+        ? $"empty cells: {string.Join(", ", empty.Select(cell => $"{cell.Kind} while {cell.When}"))}"
+        : "no cell is empty");
+}
+
+return stop.IsCancellationRequested ? 130 : run.Broken == 0 ? 0 : 1;

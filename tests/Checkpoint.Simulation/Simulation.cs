@@ -5,6 +5,7 @@ namespace Checkpoint.Simulation;
 /// <summary>How one history ended.</summary>
 /// <param name="Seed">Its seed.</param>
 /// <param name="BrokenInvariant">The name of the first invariant that did not hold; null where all did.</param>
+/// <param name="Law">What it says.</param>
 /// <param name="What">What broke it.</param>
 /// <param name="Rounds">How many rounds there were.</param>
 /// <param name="Steps">How many steps the scheduler made.</param>
@@ -12,7 +13,7 @@ namespace Checkpoint.Simulation;
 /// <param name="Struck">What went wrong in it.</param>
 /// <param name="History">What happened, where it was kept.</param>
 internal sealed record SimulationResult(
-    ulong Seed, string? BrokenInvariant, string? What, int Rounds, long Steps, ulong Fingerprint, FaultTable Struck, string History);
+    ulong Seed, string? BrokenInvariant, string? Law, string? What, int Rounds, long Steps, ulong Fingerprint, FaultTable Struck, string History);
 
 /// <summary>Plays one history from its seed to its end.</summary>
 internal static class Simulation
@@ -34,9 +35,16 @@ internal static class Simulation
                 world.Tell(invariant => invariant.OnSettled(tenant));
         }
 
+        foreach (var tenant in world.Tenants)
+        {
+            foreach (var life in tenant.Lives.ToList())
+                tenant.Bury(life);
+        }
+
         return new SimulationResult(
             seed,
             world.Broken?.Invariant.Name,
+            world.Broken?.Invariant.Law,
             world.Broken?.What,
             world.Tenants.Sum(tenant => tenant.Rounds),
             world.Scheduler.Steps,
@@ -62,7 +70,7 @@ internal static class Simulation
                 world.Tell(invariant => invariant.OnLook());
             if (isLiveness && !world.IsFixed && world.Tenants.Any(tenant => tenant.Rounds >= options.Rounds / 2))
                 world.Fix();
-            if (world.Tenants.TrueForAll(tenant => tenant.IsDone && tenant.Lives.Count == 0))
+            if (world.Tenants.TrueForAll(tenant => tenant.IsOver))
                 return;
         }
     }

@@ -17,6 +17,8 @@ internal sealed class World
     /// <summary>Where the segments are on the simulated disk.</summary>
     public const string SegmentsFolder = "/segments";
 
+    private const int CheckpointsOfTheWhole = 3;
+
     private readonly List<SeenMoment> _moments = [];
     private readonly List<SimulatedProcess> _processes = [];
     private readonly Invariant[] _invariants;
@@ -78,7 +80,7 @@ internal sealed class World
 
     public static string FolderOf(string vm) => Path.Combine(SegmentsFolder, vm);
 
-    public Tenant TenantOf(string vm) => Tenants.Find(tenant => tenant.Name == vm)!;
+    public Tenant TenantOf(string vm) => Tenants.Find(tenant => tenant.Name == vm) ?? throw new KeyNotFoundException($"There is no machine {vm}.");
 
     /// <summary>Where the round of a machine stands.</summary>
     public Stage StageOf(string vm) => TenantOf(vm).Stage;
@@ -109,6 +111,8 @@ internal sealed class World
     {
         IsFixed = true;
         Faults.Fix();
+        foreach (var tenant in Tenants)
+            tenant.Target = tenant.Rounds + CheckpointsOfTheWhole;
         History.Note("world", $"nothing new goes wrong from here on");
     }
 
@@ -148,6 +152,8 @@ internal sealed class World
         Locks.Lose(tenant.Name);
         tenant.Begin(tenant.BeginsIn(StartProcess()), mustBeRestored: true);
     }
+
+    public void OnGivenUp(Tenant tenant, string reason) => _progress.OnGivenUp(tenant, reason);
 
     public void OutOfTime() => _progress.OnOutOfTime();
 

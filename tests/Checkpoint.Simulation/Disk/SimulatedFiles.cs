@@ -13,7 +13,7 @@ internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : I
 
     public void CreateFolder(string path)
     {
-        Check(path);
+        CheckAlive();
         Disk.FolderAt(path);
     }
 
@@ -48,7 +48,7 @@ internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : I
     public void SyncFolder(string path)
     {
         CheckAlive();
-        CheckPower(path);
+        CheckPower(Path.GetFileName(path));
         if (Strikes(FaultKind.FolderSyncFails, path))
             throw new IOException("fsync of the folder failed: Input/output error");
         Disk.FolderAt(path).Sync();
@@ -96,9 +96,9 @@ internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : I
         CheckPower(VmOf(path));
     }
 
-    private void CheckPower(string path)
+    private void CheckPower(string vm)
     {
-        if (process is null || !world.Strikes(FaultKind.PowerLostInCall, Path.GetFileName(path)))
+        if (process is null || !world.Strikes(FaultKind.PowerLostInCall, vm))
             return;
         world.LosePower();
         CheckAlive();

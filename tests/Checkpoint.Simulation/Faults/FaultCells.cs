@@ -15,7 +15,7 @@ internal static class FaultCells
         [FaultKind.RunFails] = (s_running, "a parked vCPU does not call KVM_RUN"),
         [FaultKind.InternalError] = (s_running, "a parked vCPU does not call KVM_RUN"),
         [FaultKind.TripleFault] = (s_running, "a parked vCPU does not call KVM_RUN"),
-        [FaultKind.HandlerThrows] = (s_running, "a parked vCPU makes no exits"),
+        [FaultKind.HandlerThrows] = ([.. s_running.Except([ParkingVcpus])], "a parked vCPU makes no exits, and one that is to park makes no new ones"),
         [FaultKind.VcpuCaptureFails] = ([Capturing], "vCPUs are read in this phase alone"),
         [FaultKind.VmCaptureFails] = ([Capturing], "the VM is read in this phase alone"),
         [FaultKind.DirtyLogFails] = ([Preparing, Capturing], "the dirty log is read in these phases alone"),

@@ -11,6 +11,9 @@ internal sealed class FaultPlan
     private const int MostFaults = 8;
     private const int MostSkipped = 6;
 
+    private static readonly FaultKind[] s_doubts = [FaultKind.UnknownLost, FaultKind.UnknownWritten, FaultKind.UnknownUnsynced];
+    private static readonly FaultKind[] s_obstacles = [FaultKind.VcpuCaptureFails, FaultKind.VmCaptureFails];
+
     private readonly SeededRandom _random;
     private readonly List<Armed> _armed = [];
     private readonly int _rounds;
@@ -75,10 +78,22 @@ internal sealed class FaultPlan
 
     private void Arm()
     {
-        var (kind, when) = _random.Pick(FaultCells.All);
+        Arm(_random.Pick(FaultCells.All));
+    }
+
+    private void Arm((FaultKind Kind, Stage When) cell)
+    {
+        var (kind, when) = cell;
         // Small numbers are likelier: a call that is made once has no seventh time.
         var skip = _random.Below(1 + _random.Below(MostSkipped));
-        _armed.Add(new Armed(kind, when, _random.Below(Math.Max(1, _rounds - 1)), skip));
+        var round = _random.Below(Math.Max(1, _rounds - 1));
+        _armed.Add(new Armed(kind, when, round, skip));
+
+        // What strikes while a round is given up or the stream is read again needs something that brings that about.
+        if (when == Stage.Recovering)
+            _armed.Add(new Armed(_random.Pick(s_doubts), Stage.Appending, round, 0));
+        else if (when == Stage.Aborting)
+            _armed.Add(new Armed(_random.Pick(s_obstacles), Stage.Capturing, round, 0));
     }
 
     private sealed record Armed(FaultKind Kind, Stage When, int FromRound, int Skip)

@@ -37,8 +37,16 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
                 ThawOwners();
             mustBeRestored = false;
             await LiveAsync(life).ConfigureAwait(false);
-            if (!process.IsAlive || (World.IsFixed && IsBroken(life)))
+            if (!process.IsAlive)
                 return;
+            if (World.IsFixed && IsBroken(life))
+            {
+                // It stays as it is: what is whole of it runs on, and the others must not suffer.
+                World.History.Note(tenant.Name, $"is broken and is left so");
+                tenant.IsLeftBroken = true;
+                return;
+            }
+
             tenant.Activity = "it is being stopped";
             await StopAsync(life).ConfigureAwait(false);
             if (life.HasLostOwnership)
@@ -100,8 +108,10 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
             if (engine.IsAlive)
             {
                 world.History.Note(tenant.Name, $"is not attached: {failure.Message}");
+                // A copy of the machine that is let run elsewhere holds it for a moment, to put that on record.
+                var mayBeHeld = failure.Failure == StoreFailure.Held;
                 var mayBePruned = guest.Restored is { } from && !tenant.ReadHistory().Live.ContainsKey(from.Checkpoint.Number);
-                if (world.Faults.Count == struck && !mayBePruned)
+                if (world.Faults.Count == struck && !mayBePruned && !mayBeHeld)
                     world.Defect($"the attachment of {tenant.Name}", failure);
             }
 
@@ -117,10 +127,11 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
         if (!life.Process.IsAlive)
             return;
         tenant.World.History.Note(tenant.Name, $"is detached");
+        // Nothing goes wrong for somebody who only looks at what has stopped.
+        life.Guest.Probe.IsCopy = true;
         if (!IsBroken(life))
             tenant.World.Tell(invariant => invariant.OnStopped(tenant, life));
-        tenant.Lives.Remove(life);
-        life.Guest.Dispose();
+        tenant.Bury(life);
     }
 
     private static bool IsBroken(Life life) =>

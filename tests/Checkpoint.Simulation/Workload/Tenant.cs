@@ -38,6 +38,12 @@ internal sealed class Tenant
     /// <summary>Whether it has had its rounds and stands still.</summary>
     public bool IsDone { get; set; }
 
+    /// <summary>Whether nobody will mend what is broken in it.</summary>
+    public bool IsLeftBroken { get; set; }
+
+    /// <summary>Whether it needs no more of this history.</summary>
+    public bool IsOver => IsLeftBroken || (IsDone && Lives.Count == 0);
+
     /// <summary>What it does, for the line that says that it does not go on.</summary>
     public string Activity { get; set; } = "";
 
@@ -92,7 +98,9 @@ internal sealed class Tenant
     {
         if (!life.Process.IsAlive)
             return;
-        Rounds++;
+        // Once nothing new goes wrong, only what is a checkpoint counts.
+        if (!World.IsFixed || outcome is CheckpointOutcome.Committed)
+            Rounds++;
         switch (outcome)
         {
             case CheckpointOutcome.Committed committed:
@@ -104,6 +112,7 @@ internal sealed class Tenant
             case CheckpointOutcome.Aborted aborted:
                 World.History.Note(Name, $"the round is given up: {aborted.Abort.Reason}");
                 life.Failures++;
+                World.OnGivenUp(this, aborted.Abort.Reason);
                 break;
             case CheckpointOutcome.Refused refused:
                 World.History.Note(Name, $"the round is refused: {refused.Obstacle.Describe()}");
@@ -125,12 +134,21 @@ internal sealed class Tenant
     {
         var wasRunning = Current is { } life && ended.Contains(life.Process.Process);
         var wasBeginning = _beginsIn is not null && ended.Contains(_beginsIn);
-        Lives.RemoveAll(each => ended.Contains(each.Process.Process));
+        foreach (var each in Lives.Where(each => ended.Contains(each.Process.Process)).ToList())
+            Bury(each);
         if (IsDone || !(wasRunning || wasBeginning))
             return;
         Beginning = null;
         var mustBeRestored = Lives.Count > 0;
         Begin(BeginsIn(World.StartProcess()), mustBeRestored);
+    }
+
+    /// <summary>A life is over: what it had of the host's memory comes back.</summary>
+    public void Bury(Life life)
+    {
+        Lives.Remove(life);
+        life.Attached.Coordinator.Host.Machine.Memory.Dispose();
+        life.Guest.Dispose();
     }
 
     private SimulatedProcess? _beginsIn;
