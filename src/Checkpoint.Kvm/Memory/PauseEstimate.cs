@@ -32,6 +32,6 @@ internal sealed class PauseEstimate(TimeProvider time)
     /// <summary>How long the pause would last for so many pages.</summary>
     public TimeSpan Of(long pages) => TimeSpan.FromMicroseconds(_usBesidesCopying + (pages * _usPerPage));
 
-    // One that was disturbed does not decide alone.
-    private static double Mean(double old, double now) => old == 0 ? now : ((3 * old) + now) / 4;
+    // What was disturbed by others says little: less counts at once, more by and by.
+    private static double Mean(double old, double now) => old == 0 || now < old ? now : old + ((now - old) / 16);
 }

@@ -66,8 +66,9 @@ public sealed partial class Coordinator
         if (parts.Taking is not { } taking)
             return null;
         var besides = round.AllResumed.MonotonicUs - round.Begun.MonotonicUs - taking.CaptureUs;
-        // One that was disturbed does not decide for the next alone.
-        _pauseBesidesMemoryUs = _pauseBesidesMemoryUs == 0 ? besides : ((3 * _pauseBesidesMemoryUs) + besides) / 4;
+        // What was disturbed by others says little: less counts at once, more by and by.
+        var isLess = _pauseBesidesMemoryUs == 0 || besides < _pauseBesidesMemoryUs;
+        _pauseBesidesMemoryUs = isLess ? besides : _pauseBesidesMemoryUs + ((besides - _pauseBesidesMemoryUs) / 16);
         return taking with { PrepareUs = round.Begun.MonotonicUs - round.Requested.MonotonicUs };
     }
 

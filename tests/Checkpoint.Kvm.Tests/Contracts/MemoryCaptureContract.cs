@@ -144,9 +144,13 @@ public abstract class MemoryCaptureContract : IDisposable
     public void A_checkpoint_that_is_given_up_while_memory_is_protected_keeps_nobody_waiting_and_loses_nothing()
     {
         using var guest = Create();
-        if (!CanProtect(guest))
-            return;
         using var capture = Capture(guest);
+        if (!CanProtect(guest))
+        {
+            Assert.Throws<PauseLimitException>(() => capture.Prepare(CheckpointMode.Full, NoTime(OverMaxPause.Protect)));
+            return;
+        }
+
         var mirror = new byte[Size(guest)];
         using var run = new ParkedRun(guest);
         for (var round = 0; round < 3; round++)
