@@ -26,6 +26,8 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
     public StoredParts Store(CoordinatorEffect.StoreParts effect, CancellationToken cancellationToken = default)
     {
         var machine = host.Machine;
+        // First of all: the guest waits where it writes to what is not copied yet.
+        machine.Memory.Complete();
         _document.ResetWrittenCount();
         StateDocumentCodec.Encode(host.ToStateDocument(), _document);
         var document = _document.WrittenMemory;
@@ -43,7 +45,8 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
             pages * MemoryRegion.PageBytes,
             pages,
             machine.GuestClockNs,
-            host.Batching);
+            host.Batching)
+        { Taking = machine.Memory.Taking };
     }
 
     /// <summary>The state document that this round wrote.</summary>

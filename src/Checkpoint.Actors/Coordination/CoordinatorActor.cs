@@ -25,7 +25,8 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private readonly Coordinator _coordinator;
     private readonly MachineHost _host;
     private readonly CheckpointWriter _writer;
-    private readonly Mailbox<CoordinatorInput> _mailbox = new();
+    private readonly Mailbox<Heard> _mailbox = new();
+    private readonly ConcurrentQueue<Heard> _soon = new();
     private readonly List<CoordinatorEffect> _effects = new(capacity: 256);
     private readonly ConcurrentDictionary<long, TaskCompletionSource<CoordinatorReply>> _callers = new();
     private readonly DeadlineTimers _deadlines;
@@ -34,6 +35,8 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private readonly StoreWatch _watch;
     private AttachedMachine? _attached;
     private Exception? _bug;
+    private CoordinatorEffect.SetDeadline? _grace;
+    private long _graceBegun;
     private long _lastRequest;
     private long _lastSnapshot;
 
@@ -55,7 +58,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         _coordinator = new Coordinator(history, _host.Participants, _options);
         _writer = new CheckpointWriter(held, store, _host, _options.Compress);
         _disk = new StoreThread(time, _threads);
-        _deadlines = new DeadlineTimers(time, report => _mailbox.Post(report));
+        _deadlines = new DeadlineTimers(time, Post);
         _watch = new StoreWatch(_options.StoreDeadline, time, Notice);
         _lastSnapshot = history.Head.SequenceNumber;
     }
@@ -104,14 +107,28 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         var id = Interlocked.Increment(ref _lastRequest);
         var caller = new TaskCompletionSource<CoordinatorReply>(_threads.Completion);
         _callers[id] = caller;
-        if (!_mailbox.Post(request(id)) && _callers.TryRemove(id, out _))
+        if (!_mailbox.Post(new Heard(request(id))) && _callers.TryRemove(id, out _))
             caller.SetResult(new CoordinatorReply.Refused(Volatile.Read(ref _bug) is { } bug ? new Refusal.CoordinatorEnded(bug.Message) : new Refusal.Stopping()));
         return caller.Task;
     }
 
+    public void HearSoon(CoordinatorInput report) => _soon.Enqueue(new Heard(report, Now()));
+
+    public void LookIn()
+    {
+        while (_soon.TryDequeue(out var heard))
+            _mailbox.Post(heard);
+        if (Volatile.Read(ref _grace) is { } grace
+            && _time.GetElapsedTime(Volatile.Read(ref _graceBegun)) >= grace.After
+            && Interlocked.CompareExchange(ref _grace, null, grace) == grace)
+        {
+            Post(new CoordinatorInput.DeadlineReached(grace.Round, grace.Phase));
+        }
+    }
+
     public void Hear(CoordinatorInput report)
     {
-        _mailbox.Post(report);
+        Post(report);
         if (report is CoordinatorInput.ParticipantGone gone)
             _attached?.OnGone(gone.Participant, gone.Failure);
     }
@@ -143,9 +160,14 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         }
     }
 
-    private void Handle(CoordinatorInput input)
+    private void Post(CoordinatorInput input) => _mailbox.Post(new Heard(input));
+
+    private Moment Now() => new((long)_time.GetElapsedTime(0).TotalMicroseconds, _time.GetUtcNow());
+
+    private void Handle(Heard heard)
     {
-        var now = new Moment((long)_time.GetElapsedTime(0).TotalMicroseconds, _time.GetUtcNow());
+        var input = heard.Input;
+        var now = heard.At ?? Now();
         _effects.Clear();
         _coordinator.Handle(input, now, _effects);
         foreach (var effect in _effects)
@@ -162,7 +184,9 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
                 _host.Tell(message);
                 break;
             case CoordinatorEffect.SetDeadline { Phase: RoundPhase.ResumingVcpus } grace:
-                _disk.PostLater(() => _mailbox.Post(new CoordinatorInput.DeadlineReached(grace.Round, grace.Phase)), grace.After);
+                // Nobody is woken for it: the machine's thread looks in.
+                Volatile.Write(ref _graceBegun, _time.GetTimestamp());
+                Volatile.Write(ref _grace, grace);
                 break;
             case CoordinatorEffect.SetDeadline deadline:
                 _deadlines.Set(deadline);
@@ -197,17 +221,17 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         using var deadline = new CancellationTokenSource(_options.StoreDeadline, _time);
         try
         {
-            _mailbox.Post(new CoordinatorInput.PartsStored(parts.Round, _writer.Store(parts, deadline.Token)));
+            Post(new CoordinatorInput.PartsStored(parts.Round, _writer.Store(parts, deadline.Token)));
         }
         catch (OperationCanceledException) when (deadline.IsCancellationRequested)
         {
             var reason = $"the checkpoint could not be stored: it took longer than {(long)_options.StoreDeadline.TotalMilliseconds} ms";
-            _mailbox.Post(new CoordinatorInput.PartsNotStored(parts.Round, reason));
+            Post(new CoordinatorInput.PartsNotStored(parts.Round, reason));
         }
         catch (Exception failure)
         {
             // Whatever it was, the round must end and say so: the guest runs on.
-            _mailbox.Post(new CoordinatorInput.PartsNotStored(parts.Round, $"the checkpoint could not be stored: {failure.Message}"));
+            Post(new CoordinatorInput.PartsNotStored(parts.Round, $"the checkpoint could not be stored: {failure.Message}"));
         }
     }
 
@@ -241,7 +265,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
             result = Unknown(append, failure.Message);
         }
 
-        _mailbox.Post(new CoordinatorInput.AppendEnded(append.AppendId, result));
+        Post(new CoordinatorInput.AppendEnded(append.AppendId, result));
     }
 
     private AppendResult.Unknown Unknown(CoordinatorEffect.Append append, string reason)
@@ -289,7 +313,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
                 await _store.Journal.ProveDurableAsync(_held.Vm, CancellationToken.None).ConfigureAwait(false);
                 var history = await EventStream.RecoverAsync(_store.Journal, _held.Vm).ConfigureAwait(false);
                 Notice(new MachineNotice.StoreBack(backoff.Attempts));
-                _mailbox.Post(new CoordinatorInput.Recovered(appendId, history));
+                Post(new CoordinatorInput.Recovered(appendId, history));
                 return;
             }
             catch (StoreException away) when (_time.GetElapsedTime(begun) + wait < _options.RecoverDeadline)
@@ -301,9 +325,12 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
             catch (Exception failure)
             {
                 Notice(new MachineNotice.StoreGivenUp(failure.Message));
-                _mailbox.Post(new CoordinatorInput.RecoveryFailed(appendId, failure.Message));
+                Post(new CoordinatorInput.RecoveryFailed(appendId, failure.Message));
                 return;
             }
         }
     }
+
+    /// <summary>An input, and when it came where it has lain since.</summary>
+    private readonly record struct Heard(CoordinatorInput Input, Moment? At = null);
 }

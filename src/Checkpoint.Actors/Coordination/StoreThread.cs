@@ -10,7 +10,8 @@ namespace Checkpoint.Actors.Coordination;
 /// </summary>
 internal sealed class StoreThread : IActivity
 {
-    private const int AheadOfGuests = -10;
+    /// <summary>Nice value of threads that need a processor for moments and must not wait behind guests for it.</summary>
+    internal const int AheadOfGuests = -10;
 
     private readonly Lock _gate = new();
     private readonly Queue<Action> _work = new();

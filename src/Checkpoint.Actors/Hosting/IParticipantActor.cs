@@ -23,6 +23,17 @@ internal interface IParticipantListener
 {
     /// <summary>Takes one report.</summary>
     void Hear(CoordinatorInput report);
+
+    /// <summary>
+    /// Takes a report of a vCPU that is about to enter the guest. To wake a thread for it would keep the guest waiting, so it may lie until
+    /// <see cref="LookIn"/>; it counts as of now.
+    /// </summary>
+    void HearSoon(CoordinatorInput report) => Hear(report);
+
+    /// <summary>Called about every millisecond from when the machine is prepared until it is told that the round is over.</summary>
+    void LookIn()
+    {
+    }
 }
 
 /// <summary>The reports that one participant can make in one round, made before the guest is paused.</summary>

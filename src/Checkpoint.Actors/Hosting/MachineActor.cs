@@ -1,5 +1,7 @@
+using Checkpoint.Actors.Coordination;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Memory;
+using Checkpoint.Kvm.Running;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.State;
@@ -44,13 +46,18 @@ internal sealed class MachineActor : ThreadedActor
         base.Tell(message);
     }
 
-    protected override void Prepare(RoundId round, CheckpointMode mode)
+    protected override void Prepare(RoundId round, CheckpointMode mode, PauseLimit? limit)
     {
         if (_preparation is not { } preparation || preparation.Round != round)
             return;
         // What a restore has not brought in yet comes first: in the pause nothing is to be read from a disk.
         _machine.Memory.Filling?.FillRest(preparation.End.Token);
-        Memory.Prepare(mode, preparation.End.Token);
+        // The copying leaves the guests their share of the processors; what follows is a matter of moments that everybody waits for.
+        if (HasOwnThread)
+            ThreadNiceness.TrySet(ThreadNiceness.OfProcess);
+        Memory.Prepare(mode, limit, preparation.End.Token);
+        if (HasOwnThread)
+            ThreadNiceness.TryGoAhead(StoreThread.AheadOfGuests);
     }
 
     protected override void Settle(bool isCommitted) => Memory.Settle(isCommitted);

@@ -34,6 +34,8 @@ internal sealed class MachineHost
             Next(ParticipantKind.Device, "device " + device.Name), device, listener, threads))];
         var passive = attachment.Devices.Where(device => device is not IDeviceParticipant).ToList();
         _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment, passive, listener, threads);
+        foreach (var vcpu in _vcpus)
+            vcpu.Helped = _machine;
         Participants = participants.ToImmutable();
         _actors = [.. _vcpus, .. _devices, _machine];
     }

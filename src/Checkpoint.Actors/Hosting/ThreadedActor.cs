@@ -10,6 +10,12 @@ namespace Checkpoint.Actors.Hosting;
 /// </summary>
 internal abstract class ThreadedActor : IParticipantActor, IActivity
 {
+    private static readonly TimeSpan s_lookInEvery = TimeSpan.FromMilliseconds(1);
+
+    // Whose capture the calling thread looks for when its own report has been heard.
+    [ThreadStatic]
+    private static ThreadedActor? t_helped;
+
     private readonly Lock _gate = new();
     private readonly WakeSignal _wake = new();
     private readonly Queue<(CoordinatorEffect.ParticipantEffect Message, RoundReports Reports)> _messages = new(capacity: 8);
@@ -17,6 +23,8 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     private readonly IActivityThread _thread;
     private readonly TaskCompletionSource _ended;
     private bool _isStopping;
+    private bool _isAtWork;
+    private volatile bool _looksIn;
 
     // Of the round that the last message belonged to; made on the coordinator's thread, before the guest waits. A message
     // travels with its own round's reports, because an actor that hung may still be at work for a round that is over.
@@ -39,6 +47,9 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
 
     protected Participant Participant { get; }
 
+    /// <summary>Whether a thread of its own drives it.</summary>
+    protected bool HasOwnThread { get; private set; }
+
     public void Start() => _thread.Start();
 
     public virtual void Tell(CoordinatorEffect.ParticipantEffect message)
@@ -50,7 +61,35 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
             _messages.Enqueue((message, _reports));
         }
 
-        _thread.Wake();
+        if (t_helped != this || message is not CoordinatorEffect.CaptureParticipant)
+            _thread.Wake();
+    }
+
+    /// <summary>
+    /// Makes a report on a thread that is awake in the pause anyway, and does what it led to here: to wake a thread takes as long as what
+    /// that thread would do, and milliseconds where the host gives its processor to somebody else.
+    /// </summary>
+    public void HelpAfter<TState>(TState state, Action<TState> report)
+    {
+        t_helped = this;
+        try
+        {
+            report(state);
+        }
+        finally
+        {
+            t_helped = null;
+        }
+
+        if (!TryTakeCapture(out var message, out var reports))
+            return;
+        Answer(message, reports);
+        bool isMore;
+        lock (_gate)
+            isMore = _messages.Count > 0 || _isStopping;
+        // The actor's own thread may have looked while this one was at work.
+        if (isMore)
+            _thread.Wake();
     }
 
     public void Stop()
@@ -69,7 +108,7 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     }
 
     /// <summary>Takes what can be taken while the guest runs.</summary>
-    protected virtual void Prepare(RoundId round, CheckpointMode mode)
+    protected virtual void Prepare(RoundId round, CheckpointMode mode, PauseLimit? limit)
     {
     }
 
@@ -86,11 +125,16 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
 
     void IActivity.Run()
     {
+        HasOwnThread = true;
         while (Step(out var pause))
         {
             // A signal may stand for several messages, or for one that was taken already: then the queue is looked at again.
-            if (pause is not null)
+            if (pause is not { } atMost)
+                continue;
+            if (atMost == Timeout.InfiniteTimeSpan)
                 _wake.Wait();
+            else
+                _wake.Wait(atMost);
         }
     }
 
@@ -98,31 +142,41 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     {
         pause = null;
         (CoordinatorEffect.ParticipantEffect Message, RoundReports Reports) next;
+        bool isFound, isOver;
         lock (_gate)
         {
-            if (!_messages.TryDequeue(out next))
-                pause = Timeout.InfiniteTimeSpan;
-            if (pause is not null && !_isStopping)
-                return true;
+            // One message at a time, whoever does it.
+            next = default;
+            isFound = !_isAtWork && _messages.TryDequeue(out next);
+            isOver = !isFound && !_isAtWork && _isStopping;
+            _isAtWork |= isFound;
         }
 
-        if (pause is null)
+        if (isFound)
         {
-            Answer(next.Message, next.Reports);
+            Answer(next.Message!, next.Reports!);
             return true;
         }
 
-        OnEnded();
-        _ended.SetResult();
-        return false;
+        if (isOver)
+        {
+            OnEnded();
+            _ended.SetResult();
+            return false;
+        }
+
+        pause = _looksIn ? s_lookInEvery : Timeout.InfiniteTimeSpan;
+        if (_looksIn)
+            _listener.LookIn();
+        return true;
     }
 
     private void Answer(CoordinatorEffect.ParticipantEffect message, RoundReports reports)
     {
+        CoordinatorInput? report;
         try
         {
-            if (Do(message, reports) is { } report)
-                _listener.Hear(report);
+            report = Do(message, reports);
         }
         catch (Exception failure)
         {
@@ -134,7 +188,27 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
                 CoordinatorEffect.CaptureParticipant => "could not be captured",
                 _ => "could not resume",
             };
-            _listener.Hear(new CoordinatorInput.ParticipantFailed(message.Round, Participant.Index, Failure.Of(what, failure)));
+            report = new CoordinatorInput.ParticipantFailed(message.Round, Participant.Index, Failure.Of(what, failure));
+        }
+
+        // Before the report, which may bring the next message: whoever takes that one must find nobody at work.
+        lock (_gate)
+            _isAtWork = false;
+        if (report is not null)
+            _listener.Hear(report);
+    }
+
+    // Where something else comes first, or the actor's own thread is at work, that thread does all of it.
+    private bool TryTakeCapture(out CoordinatorEffect.ParticipantEffect message, out RoundReports reports)
+    {
+        lock (_gate)
+        {
+            var isThere = _messages.TryPeek(out var next) && next.Message is CoordinatorEffect.CaptureParticipant && !_isAtWork;
+            (message, reports) = next;
+            if (!isThere)
+                return false;
+            _messages.Dequeue();
+            return _isAtWork = true;
         }
     }
 
@@ -143,9 +217,11 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
         switch (message)
         {
             case CoordinatorEffect.PrepareParticipant prepare:
-                Prepare(prepare.Round, prepare.Mode);
+                Prepare(prepare.Round, prepare.Mode, prepare.Limit);
+                _looksIn = true;
                 return reports.Prepared;
             case CoordinatorEffect.SettleParticipant settle:
+                _looksIn = false;
                 Settle(settle.IsCommitted);
                 return null;
             case CoordinatorEffect.ParkParticipant:

@@ -35,6 +35,9 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
         _ended = new TaskCompletionSource(_threads.Completion);
     }
 
+    /// <summary>Whose capture the vCPU's thread does where it is the one to park last.</summary>
+    public ThreadedActor? Helped { get; set; }
+
     /// <summary>Ends when the vCPU will not run again and its thread has left it.</summary>
     public Task Ended => _ended.Task;
 
@@ -183,13 +186,19 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
     {
         if (token == SuspendToken)
             _suspended?.TrySetResult(true);
+        else if (Helped is { } helped)
+            helped.HelpAfter((Vcpu: this, Token: token), static parked => parked.Vcpu.Report(parked.Token, static reports => reports.Parked));
         else
             Report(token, static reports => reports.Parked);
     }
 
     void IVcpuObserver.OnCaptured(long token) => Report(token, static reports => reports.Captured);
 
-    void IVcpuObserver.OnResumed(long token) => Report(token, static reports => reports.Resumed);
+    void IVcpuObserver.OnResumed(long token)
+    {
+        if (_reports is { } reports && reports.Round.Value == token)
+            _listener.HearSoon(reports.Resumed);
+    }
 
     void IVcpuObserver.OnFailed(long token, Exception failure) =>
         _listener.Hear(new CoordinatorInput.ParticipantFailed(new RoundId(token), _participant.Index, Failure.Of("could not be captured", failure)));

@@ -25,6 +25,9 @@ internal sealed class RunCommand : Verb
     private readonly Option<int?> _keep = TypedOptions.Number("--keep", "Keep the newest N checkpoints and the pinned ones; otherwise all are kept", 1, int.MaxValue);
     private readonly Option<string> _mode = TypedOptions.Choice("--mode", "How much memory a checkpoint holds: all of it, or what has changed", "full", "incremental");
     private readonly Option<bool> _compress = new("--compress") { Description = "Compress the memory as it is stored, after the guest runs again" };
+    private readonly Option<TimeSpan?> _maxPause = TypedOptions.Duration("--max-pause", "How long a checkpoint may pause the guest, such as 2ms; otherwise as long as it takes");
+    private readonly Option<string> _overMaxPause = TypedOptions.Choice(
+        "--over-max-pause", "What happens where a guest writes too fast for --max-pause: its writes wait, the checkpoint is refused, or the pause is longer", "protect", "refuse", "exceed");
     private readonly Option<CheckpointReference?> _from = TypedOptions.Reference("--from", "Begin with this checkpoint instead of a new machine: VM@latest, VM@12 or 8 digits of its id");
     private readonly PolicyOption _policy = new();
     private readonly FaultsOption _faults = new();
@@ -36,7 +39,7 @@ internal sealed class RunCommand : Verb
         Options.Add(_vm);
         _kernel.AddTo(this);
         _shape.AddTo(this);
-        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _compress, _from, _policy.Option, _faults.Option, _fill.Option])
+        foreach (var option in (Option[])[_every, _for, _checkpoints, _keep, _mode, _maxPause, _overMaxPause, _compress, _from, _policy.Option, _faults.Option, _fill.Option])
             Options.Add(option);
         Validators.Add(result =>
         {
@@ -46,6 +49,8 @@ internal sealed class RunCommand : Verb
                 result.AddError("--for and --checkpoints exclude each other: say when to stop in one way");
             if (result.GetResult(_policy.Option) is not null && result.GetResult(_from) is null)
                 result.AddError("--policy is for checkpoints that are brought back: it needs --from");
+            if (result.GetResult(_overMaxPause) is { Implicit: false } && result.GetResult(_maxPause) is null)
+                result.AddError("--over-max-pause says what happens above --max-pause: give that, too");
             if (result.GetResult(_fill.Option) is { Implicit: false } && result.GetResult(_from) is null)
                 result.AddError("--fill is for checkpoints that are brought back: it needs --from");
         });
@@ -108,7 +113,14 @@ internal sealed class RunCommand : Verb
         var attachment = new MachineAttachment(guest.Machine, guest)
         {
             Devices = [.. kernel.DevicesOf(guest)],
-            Options = new CoordinatorOptions { Keep = keep, Mode = mode, Compress = compress },
+            Options = new CoordinatorOptions
+            {
+                Keep = keep,
+                Mode = mode,
+                Compress = compress,
+                MaxPause = parsed.GetValue(_maxPause),
+                OverMaxPause = OverMaxPauseOf(parsed.GetValue(_overMaxPause)),
+            },
             RestoredFrom = restored,
         };
         var stored = (await engine.Store.RecoverAsync(vm, cancellationToken).ConfigureAwait(false)).Live;
@@ -135,6 +147,13 @@ internal sealed class RunCommand : Verb
         await report.CompleteAsync().ConfigureAwait(false);
         return ExitCodeOf(vm, run, end, verdict);
     }
+
+    private static OverMaxPause OverMaxPauseOf(string? word) => word switch
+    {
+        "refuse" => OverMaxPause.Refuse,
+        "exceed" => OverMaxPause.Exceed,
+        _ => OverMaxPause.Protect,
+    };
 
     // Somebody who runs the same line again after a crash may have meant to go on.
     private static string Anew(string vm, int stored, int? keep) =>

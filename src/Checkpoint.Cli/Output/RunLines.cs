@@ -29,6 +29,10 @@ internal sealed record CommittedLine(
     long SegmentBytes,
     long DirtyPages,
     string Batching,
+    string? MemoryWay,
+    int? Rounds,
+    long? PagesLeft,
+    long? PrepareUs,
     IReadOnlyList<long> Pruned)
 {
     [JsonPropertyOrder(-1)]
@@ -50,6 +54,10 @@ internal sealed record CommittedLine(
         committed.Segment?.SizeBytes ?? 0,
         committed.DirtyPages,
         committed.Batching,
+        committed.Taking is { } taking ? Words.Of(taking.Way) : null,
+        committed.Taking?.Rounds,
+        committed.Taking?.PagesLeft,
+        committed.Taking?.PrepareUs,
         pruned);
 }
 

@@ -11,6 +11,8 @@ internal static class Words
 {
     public static string Of(CheckpointMode mode) => mode == CheckpointMode.Full ? "full" : "incremental";
 
+    public static string Of(MemoryWay way) => way.ToString().ToLowerInvariant();
+
     public static string Of(CheckpointTrigger trigger) => trigger == CheckpointTrigger.Schedule ? "schedule" : "request";
 
     public static string Of(MachineArchitecture architecture) => architecture == MachineArchitecture.X64 ? "x64" : "arm64";

@@ -43,6 +43,24 @@ public interface IGuestMemory : IDisposable
         return false;
     }
 
+    /// <summary>
+    /// Makes it possible to let writes wait, by vCPUs and by the host, until somebody has looked at what they would change. Nothing waits
+    /// before <see cref="IWriteProtection.Protect"/>.
+    /// </summary>
+    /// <param name="onWrite">
+    /// Called with the guest physical address of a page that somebody waits to write, on a thread of the memory's own or on the writer's, for
+    /// several at once; it must unprotect the page before it returns, and must not write guest memory.
+    /// </param>
+    /// <param name="protection">Disposed of by the caller, when everything is unprotected.</param>
+    /// <param name="obstacle">Why that is not possible here, as one line.</param>
+    bool TryProtectWrites(
+        Action<ulong> onWrite, [NotNullWhen(true)] out IWriteProtection? protection, [NotNullWhen(false)] out string? obstacle)
+    {
+        protection = null;
+        obstacle = "this memory cannot let writes wait";
+        return false;
+    }
+
     /// <summary>Copies guest memory out.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>
     void Read(ulong guestAddress, Span<byte> destination);

@@ -145,7 +145,7 @@ public abstract class X64GuestProgram : GuestProgram
         vcpu.Set(KvmRequests.SetXcrs, xcrs);
     }
 
-    private static kvm_segment Segment(GuestSegment segment) => new()
+    internal static kvm_segment Segment(GuestSegment segment) => new()
     {
         @base = segment.Base,
         limit = segment.Limit,

@@ -68,6 +68,22 @@ internal sealed class DirtyPages : IDisposable
         _written.MoveTo(pages);
     }
 
+    /// <summary>
+    /// Adds what was written, without protecting it again, which costs time for each page: it may be told again the next time, with what is
+    /// written from now on. It allocates nothing.
+    /// </summary>
+    public void AddTo(PageSet pages)
+    {
+        for (var i = 0; i < _regions.Length; i++)
+        {
+            var log = _logs[i];
+            _vm.GetDirtyLog(_regions[i].Slot, log);
+            pages.Add(i, log);
+        }
+
+        _written.MoveTo(pages);
+    }
+
     /// <summary>Ends the log.</summary>
     public void Dispose()
     {

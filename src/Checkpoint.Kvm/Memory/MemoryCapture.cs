@@ -1,4 +1,6 @@
+using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Machines;
+using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.State;
 
@@ -12,26 +14,36 @@ namespace Checkpoint.Kvm.Memory;
 /// Pages taken for a checkpoint that is not committed go into the next one. Until a first checkpoint is committed nothing is
 /// known of what changed since any other, so it is full whatever was asked for. Where the host writes memory and nobody notes it, nothing is
 /// known ever: then all of it is copied in the pause, every time.
+/// Where the rest is too much for the pause it may be protected against writes there, and copied by <see cref="Complete"/>.
 /// </remarks>
 public sealed class MemoryCapture : IDisposable
 {
     private const int MaxRounds = 30;
     private const long FewPages = 128;
 
+    private readonly IGuestMemory _memory;
     private readonly PageBuffer _buffer;
+    private readonly PauseEstimate _estimate;
     private readonly DirtyPages? _dirty;
     private readonly PageSet _left;
     private readonly PageSet _taken;
     private bool _hasBase;
     private bool _isSettled = true;
+    private ProtectedCopy? _protected;
+    private long _pagesLeft;
+    private TimeSpan _captured;
+    private MemoryTaking _taking = new(MemoryWay.Paused, 0, 0, 0, 0);
 
     /// <summary>Begins to log what the guest writes.</summary>
     /// <param name="machine">The machine; it outlives this.</param>
     /// <param name="pool">Where copies are made.</param>
     /// <param name="knowsHostWrites">Whether every write of the host is noted in <see cref="Device.IGuestMemory.Written"/>.</param>
-    public MemoryCapture(Machine machine, PagePool pool, bool knowsHostWrites = true)
+    /// <param name="time">Measures what copying takes; the system's where none is given.</param>
+    public MemoryCapture(Machine machine, PagePool pool, bool knowsHostWrites = true, TimeProvider? time = null)
     {
         var regions = machine.Memory.Regions;
+        _memory = machine.Memory;
+        _estimate = new PauseEstimate(time ?? TimeProvider.System);
         _buffer = new PageBuffer(machine.Memory, pool);
         _dirty = knowsHostWrites ? new DirtyPages(machine.Vm, machine.Memory) : null;
         _left = new PageSet(regions);
@@ -41,6 +53,9 @@ public sealed class MemoryCapture : IDisposable
     /// <summary>Whether the last capture holds all memory or what changed since the last one that was committed.</summary>
     public CheckpointMode Mode { get; private set; }
 
+    /// <summary>How the last capture was taken; how long its preparation took the caller knows better.</summary>
+    public MemoryTaking Taking => _taking;
+
     /// <summary>How many pages the last capture holds; counted when it is asked for, after the pause. Valid until <see cref="Settle"/>.</summary>
     public long Pages => _taken.Count;
 
@@ -49,9 +64,11 @@ public sealed class MemoryCapture : IDisposable
 
     /// <summary>Copies while the guest runs.</summary>
     /// <param name="mode">What the checkpoint is to hold.</param>
+    /// <param name="limit">How long the pause may be; null for as long as it takes.</param>
     /// <param name="cancellationToken">Ends it; what was copied is given up.</param>
     /// <exception cref="InsufficientPageBufferException">There is no room for the copies.</exception>
-    public void Prepare(CheckpointMode mode, CancellationToken cancellationToken = default)
+    /// <exception cref="PauseLimitException">The pause would be longer than it may be.</exception>
+    public void Prepare(CheckpointMode mode, PauseLimit? limit = null, CancellationToken cancellationToken = default)
     {
         if (!_isSettled)
             Settle(isCommitted: false);
@@ -59,24 +76,70 @@ public sealed class MemoryCapture : IDisposable
         Mode = _hasBase && _dirty is not null ? mode : CheckpointMode.Full;
         if (Mode == CheckpointMode.Full)
             _left.AddAll();
-        if (_dirty is null)
+        var (rounds, left) = (0, 0L);
+        if (_dirty is not null)
         {
-            _buffer.Reserve(_left.Count, cancellationToken);
-            _buffer.MakeReady(_left.Count);
-            return;
+            (rounds, left) = CopyRounds(_dirty, cancellationToken);
+            _buffer.MakeReady((2 * left) + FewPages);
+        }
+        else
+        {
+            left = _left.Count;
+            _buffer.Reserve(left, cancellationToken);
+            _buffer.MakeReady(left);
         }
 
-        CopyRounds(_dirty, cancellationToken);
+        var way = _dirty is null ? MemoryWay.Paused : MemoryWay.Precopied;
+        if (limit is not null && _estimate.Of(left) > limit.ForMemory && limit.Over != OverMaxPause.Exceed)
+        {
+            _protected = OpenProtected(limit, left);
+            way = MemoryWay.Protected;
+        }
+
+        _taking = new MemoryTaking(way, rounds, left, 0, 0);
     }
 
-    /// <summary>Copies what is left; the guest must be parked. It allocates nothing as long as the room that was made ready is enough.</summary>
+    /// <summary>
+    /// Copies what is left, or protects it; the guest must be parked. It allocates nothing as long as the room that was made ready is enough.
+    /// </summary>
     /// <exception cref="InsufficientPageBufferException">There is no room for the copies.</exception>
     public void Capture()
     {
-        _dirty?.MoveTo(_left);
+        var begun = _estimate.Now();
+        if (_protected is not null)
+            _dirty!.AddTo(_left);
+        else
+            _dirty?.MoveTo(_left);
         _taken.UnionWith(_left);
-        _buffer.Copy(_left, CancellationToken.None);
-        _left.Clear();
+        if (_protected is not null)
+        {
+            _pagesLeft = _protected.Protect();
+        }
+        else
+        {
+            _pagesLeft = _buffer.Copy(_left, CancellationToken.None);
+            _left.Clear();
+        }
+
+        _captured = _estimate.Since(begun);
+    }
+
+    /// <summary>
+    /// Copies what is protected, beside the guest that runs again; nothing where all was copied in the pause. Before it has returned there are no
+    /// <see cref="Copies"/>.
+    /// </summary>
+    /// <exception cref="InsufficientPageBufferException">There is no room for the copies.</exception>
+    public void Complete()
+    {
+        _taking = _taking with { PagesLeft = _pagesLeft, CaptureUs = (long)_captured.TotalMicroseconds };
+        if (_protected is null)
+        {
+            _estimate.LearnPause(_pagesLeft, _captured);
+            return;
+        }
+
+        _protected.Complete();
+        EndProtection();
     }
 
     /// <summary>The checkpoint is over: its copies go.</summary>
@@ -86,6 +149,7 @@ public sealed class MemoryCapture : IDisposable
         if (_isSettled)
             return;
         _isSettled = true;
+        EndProtection();
         _buffer.Release(_taken);
         _hasBase |= isCommitted;
         if (!isCommitted)
@@ -100,7 +164,32 @@ public sealed class MemoryCapture : IDisposable
         _dirty?.Dispose();
     }
 
-    private void CopyRounds(DirtyPages dirty, CancellationToken cancellationToken)
+    private void EndProtection()
+    {
+        if (_protected is null)
+            return;
+        _protected.Dispose();
+        _protected = null;
+        _left.Clear();
+    }
+
+    private ProtectedCopy OpenProtected(PauseLimit limit, long left)
+    {
+        string? obstacle = null;
+        if (limit.Over == OverMaxPause.Protect)
+        {
+            // A writer that nobody knows of may be managed code, whose wait would keep the whole process waiting at the next collection.
+            if (_dirty is null)
+                obstacle = "writes of the host are not noted";
+            else if (ProtectedCopy.Open(_memory, _buffer, _left, out obstacle) is { } opened)
+                return opened;
+        }
+
+        throw new PauseLimitException(limit, left, _estimate.Of(left), obstacle);
+    }
+
+    // How many rounds it took, and how many pages are left.
+    private (int Rounds, long Left) CopyRounds(DirtyPages dirty, CancellationToken cancellationToken)
     {
         dirty.MoveTo(_left);
         var count = _left.Count;
@@ -109,7 +198,9 @@ public sealed class MemoryCapture : IDisposable
         {
             // Before the copy, which may be cancelled half way: what has a place in the buffer is among the taken.
             _taken.UnionWith(_left);
+            var begun = _estimate.Now();
             _buffer.Copy(_left, cancellationToken);
+            _estimate.LearnCopy(count, _estimate.Since(begun));
             _left.Clear();
             dirty.MoveTo(_left);
             var before = count;
@@ -117,9 +208,7 @@ public sealed class MemoryCapture : IDisposable
 
             // Less than a tenth fewer than the round before: the guest writes as fast as it is copied.
             if (count <= FewPages || count > before - (before / 10) || round == MaxRounds)
-                break;
+                return (round, count);
         }
-
-        _buffer.MakeReady((2 * count) + FewPages);
     }
 }

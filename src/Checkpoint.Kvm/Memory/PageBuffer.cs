@@ -60,17 +60,31 @@ internal sealed class PageBuffer
     }
 
     /// <summary>Copies the pages of a set.</summary>
+    /// <returns>How many there were.</returns>
     /// <exception cref="InsufficientPageBufferException">There is no room left.</exception>
-    public void Copy(PageSet pages, CancellationToken cancellationToken)
+    public long Copy(PageSet pages, CancellationToken cancellationToken)
     {
+        var copied = 0L;
         for (var region = 0; region < _regions.Length; region++)
+            copied += Copy(pages, region, 0, PageSet.PagesOf(_regions[region]), cancellationToken);
+        return copied;
+    }
+
+    /// <summary>Copies those of a set's pages that lie in a part of a slot.</summary>
+    /// <returns>How many there were.</returns>
+    /// <exception cref="InsufficientPageBufferException">There is no room left.</exception>
+    public long Copy(PageSet pages, int region, long first, long end, CancellationToken cancellationToken)
+    {
+        var copied = 0L;
+        for (var page = first; pages.TryNextRun(region, ref page, out var count) && page < end; page += count)
         {
-            for (var page = 0L; pages.TryNextRun(region, ref page, out var count); page += count)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                count = _places[region][page] < 0 ? CopyNew(region, page, count) : CopyAgain(region, page, count);
-            }
+            cancellationToken.ThrowIfCancellationRequested();
+            count = Math.Min(count, end - page);
+            count = _places[region][page] < 0 ? CopyNew(region, page, count) : CopyAgain(region, page, count);
+            copied += count;
         }
+
+        return copied;
     }
 
     /// <summary>The copies of a set's pages in ascending order of guest address.</summary>

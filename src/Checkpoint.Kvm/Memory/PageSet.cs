@@ -53,6 +53,14 @@ internal sealed class PageSet
         }
     }
 
+    /// <summary>Adds pages of one slot.</summary>
+    public void Add(int region, ReadOnlySpan<ulong> words)
+    {
+        var to = _words[region];
+        for (var word = 0; word < to.Length; word++)
+            to[word] |= words[word];
+    }
+
     public void UnionWith(PageSet other)
     {
         for (var i = 0; i < _words.Length; i++)

@@ -29,6 +29,7 @@ public sealed class VcpuRunner
     private long _token;
     private volatile bool _hasCommand;
     private bool _isWaiting;
+    private bool _mayBeInGuest;
     private State _state = State.Parked;
     private bool _hasPendingIo;
 
@@ -115,7 +116,7 @@ public sealed class VcpuRunner
 
     private void Request(Command command, long token)
     {
-        bool wasWaiting;
+        bool wasWaiting, mayBeInGuest;
         lock (_gate)
         {
             // A stop is final: a request that comes after it is not answered.
@@ -126,11 +127,13 @@ public sealed class VcpuRunner
             _hasCommand = true;
             wasWaiting = _isWaiting;
             _isWaiting = false;
+            mayBeInGuest = _mayBeInGuest;
         }
 
+        // A parked runner that does not wait looks for a request before it does: a kick would only end its next KVM_RUN at once.
         if (wasWaiting)
             _wake.Set();
-        else
+        else if (mayBeInGuest)
             _vcpu.Kick();
     }
 
@@ -158,6 +161,7 @@ public sealed class VcpuRunner
             _hasCommand = false;
             if (command != Command.Stop)
                 _command = Command.None;
+            _mayBeInGuest |= command == Command.Resume;
         }
 
         switch (command)
@@ -205,6 +209,8 @@ public sealed class VcpuRunner
         if (_state != State.Running)
             return false;
         _state = State.Parked;
+        lock (_gate)
+            _mayBeInGuest = false;
         return true;
     }
 

@@ -51,7 +51,7 @@ public sealed partial class Coordinator
                 round.AllCaptured.MonotonicUs - round.AllParked.MonotonicUs,
                 round.Stored.MonotonicUs - round.AllToldToRun.MonotonicUs),
             parts.Batching)
-        { At = round.AllParked.Wall };
+        { At = round.AllParked.Wall, Taking = TakingOf(parts, round) };
 
         ImmutableArray<long> pruned = _options.Keep is { } keep ? Retention.SelectAfter(History, committed, keep) : [];
         // The commit and what it makes superfluous are one append: one sync for both.
@@ -59,6 +59,17 @@ public sealed partial class Coordinator
             ? [committed]
             : [committed, new MachineEvent.CheckpointPruned(pruned) { At = now.Wall }];
         Append(new PendingAppend(++_lastAppend, round.Request.RequestId, new CoordinatorReply.Committed(committed, pruned), events, pruned, round.Id), effects);
+    }
+
+    private MemoryTaking? TakingOf(StoredParts parts, Round round)
+    {
+        if (parts.Taking is not { } taking)
+            return null;
+        var besides = round.AllResumed.MonotonicUs - round.Begun.MonotonicUs - taking.CaptureUs;
+        // What was disturbed by others says little: less counts at once, more by and by.
+        var isLess = _pauseBesidesMemoryUs == 0 || besides < _pauseBesidesMemoryUs;
+        _pauseBesidesMemoryUs = isLess ? besides : _pauseBesidesMemoryUs + ((besides - _pauseBesidesMemoryUs) / 16);
+        return taking with { PrepareUs = round.Begun.MonotonicUs - round.Requested.MonotonicUs };
     }
 
     private void OnNotStored(string reason, in Moment now, List<CoordinatorEffect> effects)

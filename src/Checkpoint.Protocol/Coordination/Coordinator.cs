@@ -43,6 +43,7 @@ public sealed partial class Coordinator
     private bool _devicesToldToPark;
     private Refusal? _fencedBy;
     private long _lastRound;
+    private double _pauseBesidesMemoryUs;
     private long _lastAppend;
 
     /// <summary>A coordinator that goes on from what the stream says.</summary>
@@ -54,6 +55,8 @@ public sealed partial class Coordinator
         ArgumentNullException.ThrowIfNull(history.Registration);
         for (var i = 0; i < participants.Length; i++)
             ArgumentOutOfRangeException.ThrowIfNotEqual(participants[i].Index, i);
+        if (options.MaxPause is { } max)
+            ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(max, TimeSpan.Zero);
         History = history;
         _participants = participants;
         _options = options;
@@ -168,12 +171,17 @@ public sealed partial class Coordinator
             }
         }
 
-        _round = new Round(new RoundId(++_lastRound), request, _participants, History, _options, now);
+        _round = new Round(new RoundId(++_lastRound), request, _participants, History, _options, Limit(), now);
         effects.Add(new CoordinatorEffect.SetDeadline(_round.Id, RoundPhase.Preparing, _options.PrepareDeadline));
         Enter(RoundPhase.Preparing, ParticipantKind.Machine);
         Tell(ParticipantKind.Machine, _round.Prepare, effects);
         ContinuePrepare(now, effects);
     }
+
+    // What the rest of the pause took of late is not there for the memory; but the memory has a quarter of it in any case.
+    private PauseLimit? Limit() => _options.MaxPause is { } max
+        ? new PauseLimit(max, TimeSpan.FromMicroseconds(Math.Max(max.TotalMicroseconds / 4, max.TotalMicroseconds - _pauseBesidesMemoryUs)), _options.OverMaxPause)
+        : null;
 
     private static void Refuse(CoordinatorInput.Request request, Refusal obstacle, List<CoordinatorEffect> effects) =>
         effects.Add(new CoordinatorEffect.Reply(request.RequestId, new CoordinatorReply.Refused(obstacle)));

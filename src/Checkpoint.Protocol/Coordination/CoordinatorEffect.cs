@@ -17,7 +17,11 @@ public abstract record CoordinatorEffect
     /// Take beforehand what can be taken while the guest runs; it is told before anybody parks. Who is asked for what changed since
     /// the parent and does not know it takes all: <see cref="StoredParts.Mode"/> says what was taken.
     /// </summary>
-    public sealed record PrepareParticipant(RoundId Round, int Participant, CheckpointMode Mode) : ParticipantEffect(Round, Participant);
+    public sealed record PrepareParticipant(RoundId Round, int Participant, CheckpointMode Mode) : ParticipantEffect(Round, Participant)
+    {
+        /// <summary>How long the pause may be; null for as long as it takes. Who cannot keep it fails.</summary>
+        public PauseLimit? Limit { get; init; }
+    }
 
     /// <summary>
     /// The round is over. What was taken for one that is not committed belongs to the next. Nothing is reported, and a preparation

@@ -96,7 +96,11 @@ public sealed record StoredParts(
     long MemoryBytes,
     long DirtyPages,
     long? GuestClockNs,
-    string Batching);
+    string Batching)
+{
+    /// <summary>How the memory was taken; how long that took before the pause the coordinator knows better.</summary>
+    public MemoryTaking? Taking { get; init; }
+}
 
 /// <summary>How an append ended.</summary>
 public abstract record AppendResult

@@ -51,6 +51,12 @@ public sealed record CoordinatorOptions
     /// <summary>Whether checkpoints hold all memory or, after a first one, what changed since the one before.</summary>
     public CheckpointMode Mode { get; init => field = OptionLimits.Mode(value); } = CheckpointMode.Full;
 
+    /// <summary>How long a checkpoint may pause the guest, from the first kick until the last participant runs again; null for as long as it takes.</summary>
+    public TimeSpan? MaxPause { get; init; }
+
+    /// <summary>What happens where the rest of the memory would make the pause longer than <see cref="MaxPause"/>.</summary>
+    public OverMaxPause OverMaxPause { get; init; } = OverMaxPause.Protect;
+
     /// <summary>
     /// How many checkpoints a restore may have to read: an increment's chain, the full checkpoint at its bottom included. The next
     /// one after that is full. At least 1.

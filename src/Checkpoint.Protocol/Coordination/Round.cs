@@ -18,14 +18,16 @@ internal sealed class Round
         ImmutableArray<Participant> participants,
         MachineHistory history,
         CoordinatorOptions options,
+        PauseLimit? limit,
         Moment now)
     {
         Id = id;
         Request = request;
+        Requested = now;
         Begun = now;
         Mode = ModeOf(history, options);
         _reported = new Reported[participants.Length];
-        Prepare = [.. participants.Select(p => new CoordinatorEffect.PrepareParticipant(id, p.Index, Mode))];
+        Prepare = [.. participants.Select(p => new CoordinatorEffect.PrepareParticipant(id, p.Index, Mode) { Limit = limit })];
         Park = [.. participants.Select(p => new CoordinatorEffect.ParkParticipant(id, p.Index))];
         Capture = [.. participants.Select(p => new CoordinatorEffect.CaptureParticipant(id, p.Index))];
         DevicesMustResume = new CoordinatorEffect.SetDeadline(id, RoundPhase.ResumingDevices, options.ResumeDeadline);
@@ -51,6 +53,9 @@ internal sealed class Round
 
     /// <summary>Whether the checkpoint holds all memory or builds on its parent.</summary>
     public CheckpointMode Mode { get; }
+
+    /// <summary>When the round began.</summary>
+    public Moment Requested { get; }
 
     /// <summary>When the first participant was told to park; before that, when the round began.</summary>
     public Moment Begun { get; set; }

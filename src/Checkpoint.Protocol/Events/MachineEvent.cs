@@ -86,7 +86,11 @@ public abstract record MachineEvent
         long MemoryBytes,
         long DirtyPages,
         CheckpointTimings Timings,
-        string Batching) : MachineEvent;
+        string Batching) : MachineEvent
+    {
+        /// <summary>How the memory was taken; null in events of versions that did not say.</summary>
+        public MemoryTaking? Taking { get; init; }
+    }
 
     /// <summary>A round that ended without a checkpoint.</summary>
     /// <param name="Reason">What happened, as one line.</param>

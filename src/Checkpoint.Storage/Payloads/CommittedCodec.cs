@@ -5,7 +5,10 @@ namespace Checkpoint.Storage.Payloads;
 /// <summary>The members of a committed checkpoint: in its event they follow the event's first two keys, in a snapshot the time.</summary>
 internal static class CommittedCodec
 {
-    public const int Members = 13;
+    private const int MembersWithoutTaking = 13;
+
+    /// <summary>How many members this one has: what is not known at the end is left out.</summary>
+    public static int MembersOf(MachineEvent.CheckpointCommitted committed) => MembersWithoutTaking + (committed.Taking is null ? 0 : 1);
 
     public static void Write(PayloadWriter writer, MachineEvent.CheckpointCommitted committed)
     {
@@ -39,6 +42,15 @@ internal static class CommittedCodec
         writer.Integer(committed.Timings.CaptureUs);
         writer.Integer(committed.Timings.StoreUs);
         writer.Text(committed.Batching);
+        if (committed.Taking is { } taking)
+        {
+            writer.Array(5);
+            writer.Integer((int)taking.Way);
+            writer.Integer(taking.Rounds);
+            writer.Integer(taking.PagesLeft);
+            writer.Integer(taking.PrepareUs);
+            writer.Integer(taking.CaptureUs);
+        }
     }
 
     public static MachineEvent.CheckpointCommitted Read(ref PayloadReader reader, ref RecordReader record, DateTimeOffset at) => new(
@@ -54,7 +66,7 @@ internal static class CommittedCodec
         record.Integer(),
         record.Integer(),
         record.Next() ? ReadTimings(ref reader) : default,
-        record.Text()) { At = at };
+        record.Text()) { At = at, Taking = record.Next() ? ReadTaking(ref reader) : null };
 
     private static StoredPart ReadState(ref PayloadReader reader)
     {
@@ -70,6 +82,15 @@ internal static class CommittedCodec
         var part = new SegmentPart(record.Text(), record.Digest(), record.Integer());
         record.End();
         return part;
+    }
+
+    private static MemoryTaking ReadTaking(ref PayloadReader reader)
+    {
+        var record = new RecordReader(ref reader, "taking");
+        var taking = new MemoryTaking(
+            (MemoryWay)record.OneOf((int)MemoryWay.Paused, (int)MemoryWay.Protected, "way"), record.Int32(), record.Integer(), record.Integer(), record.Integer());
+        record.End();
+        return taking;
     }
 
     private static CheckpointTimings ReadTimings(ref PayloadReader reader)

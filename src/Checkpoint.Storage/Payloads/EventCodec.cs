@@ -54,7 +54,7 @@ public static class EventCodec
                 EventParts.Write(writer, registered.Origin);
                 break;
             case MachineEvent.CheckpointCommitted committed:
-                Begin(writer, CommittedCodec.Members + 2, previous, @event);
+                Begin(writer, CommittedCodec.MembersOf(committed) + 2, previous, @event);
                 CommittedCodec.Write(writer, committed);
                 break;
             case MachineEvent.CheckpointAborted aborted:

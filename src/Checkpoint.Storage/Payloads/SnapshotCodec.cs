@@ -66,7 +66,7 @@ public static class SnapshotCodec
         writer.Array(history.Live.Count);
         foreach (var committed in history.Live.Values)
         {
-            writer.Array(CommittedCodec.Members + 1);
+            writer.Array(CommittedCodec.MembersOf(committed) + 1);
             writer.Timestamp(committed.At);
             CommittedCodec.Write(writer, committed);
         }

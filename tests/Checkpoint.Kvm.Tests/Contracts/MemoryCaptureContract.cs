@@ -1,6 +1,7 @@
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Memory;
+using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.State;
 
@@ -39,6 +40,7 @@ public abstract class MemoryCaptureContract : IDisposable
                 guest.Machine.Memory.Write((ulong)random.Next(mirror.Length - 8), new byte[8]);
             run.WhileRunning(() => capture.Prepare(CheckpointMode.Incremental));
             capture.Capture();
+            capture.Complete();
             Assert.Equal(round == 0 ? CheckpointMode.Full : CheckpointMode.Incremental, capture.Mode);
             Assert.Equal(capture.Pages, Apply(capture, mirror));
             AssertSame(guest, mirror);
@@ -58,6 +60,7 @@ public abstract class MemoryCaptureContract : IDisposable
             run.RunForAMoment(10_000);
             run.WhileRunning(() => capture.Prepare(CheckpointMode.Incremental));
             capture.Capture();
+            capture.Complete();
             var isCommitted = round % 3 != 1;
             if (isCommitted)
             {
@@ -79,10 +82,11 @@ public abstract class MemoryCaptureContract : IDisposable
             run.RunForAMoment(10_000);
         using var cancelled = new CancellationTokenSource();
         cancelled.Cancel();
-        Assert.Throws<OperationCanceledException>(() => capture.Prepare(CheckpointMode.Full, cancelled.Token));
+        Assert.Throws<OperationCanceledException>(() => capture.Prepare(CheckpointMode.Full, null, cancelled.Token));
         capture.Settle(isCommitted: false);
         capture.Prepare(CheckpointMode.Incremental);
         capture.Capture();
+        capture.Complete();
         Apply(capture, mirror);
         AssertSame(guest, mirror);
     }
@@ -94,6 +98,140 @@ public abstract class MemoryCaptureContract : IDisposable
         using var capture = new MemoryCapture(guest.Machine, new PagePool(4 << 20));
         var failure = Assert.Throws<InsufficientPageBufferException>(() => capture.Prepare(CheckpointMode.Full));
         Assert.Matches("^the memory to copy has [0-9]+ MiB and the buffer for all machines 4 MiB; ", failure.Message);
+    }
+
+    [ContractFact]
+    public void What_is_left_is_protected_and_copied_as_it_was_in_the_pause()
+    {
+        using var guest = Create();
+        using var capture = Capture(guest);
+        if (!CanProtect(guest))
+        {
+            Assert.Throws<PauseLimitException>(() => capture.Prepare(CheckpointMode.Full, NoTime(OverMaxPause.Protect)));
+            return;
+        }
+
+        var mirror = new byte[Size(guest)];
+        var moment = new byte[Size(guest)];
+        using var run = new ParkedRun(guest);
+        for (var round = 0; round < 8; round++)
+        {
+            run.RunForAMoment(10_000);
+            run.WhileRunning(() => capture.Prepare(CheckpointMode.Incremental, NoTime(OverMaxPause.Protect)));
+            capture.Capture();
+            guest.Machine.Memory.Read(0, moment);
+            run.WhileRunning(() =>
+            {
+                // The host writes what is protected, too.
+                guest.Machine.Memory.Write((ulong)moment.Length - 8, BitConverter.GetBytes(round + 1L));
+                guest.Machine.Memory.Fill((ulong)moment.Length - 4096, 8, (byte)round, static (span, value) => span.Fill(value));
+                capture.Complete();
+            });
+            Assert.Equal(MemoryWay.Protected, capture.Taking.Way);
+            Apply(capture, mirror);
+            AssertSame(moment, mirror);
+            capture.Settle(isCommitted: true);
+        }
+
+        capture.Prepare(CheckpointMode.Incremental);
+        capture.Capture();
+        capture.Complete();
+        Apply(capture, mirror);
+        AssertSame(guest, mirror);
+    }
+
+    [ContractFact]
+    public void A_checkpoint_that_is_given_up_while_memory_is_protected_keeps_nobody_waiting_and_loses_nothing()
+    {
+        using var guest = Create();
+        using var capture = Capture(guest);
+        if (!CanProtect(guest))
+        {
+            Assert.Throws<PauseLimitException>(() => capture.Prepare(CheckpointMode.Full, NoTime(OverMaxPause.Protect)));
+            return;
+        }
+
+        var mirror = new byte[Size(guest)];
+        using var run = new ParkedRun(guest);
+        for (var round = 0; round < 3; round++)
+        {
+            run.WhileRunning(() => capture.Prepare(CheckpointMode.Incremental, NoTime(OverMaxPause.Protect)));
+            capture.Capture();
+            run.WhileRunning(() => capture.Settle(isCommitted: false));
+            run.RunForAMoment(1000);
+        }
+
+        capture.Prepare(CheckpointMode.Incremental);
+        capture.Capture();
+        capture.Complete();
+        Apply(capture, mirror);
+        AssertSame(guest, mirror);
+    }
+
+    [ContractFact]
+    public void A_pause_that_would_be_too_long_is_refused_before_it_begins()
+    {
+        using var guest = Create();
+        using var capture = Capture(guest);
+        using var run = new ParkedRun(guest);
+        PauseLimitException? refusal = null;
+        run.WhileRunning(() => refusal = Assert.Throws<PauseLimitException>(() => capture.Prepare(CheckpointMode.Full, NoTime(OverMaxPause.Refuse))));
+        Assert.Matches("^the guest writes too fast: [0-9]+ pages are left for the pause and would take [0-9.]+ ms of the 1.00 ms that it may last$", refusal!.Message);
+        run.WhileRunning(() => capture.Prepare(CheckpointMode.Full, NoTime(OverMaxPause.Exceed)));
+        capture.Capture();
+        capture.Complete();
+        Assert.Equal(MemoryWay.Precopied, capture.Taking.Way);
+    }
+
+    [ContractFact]
+    public void An_increment_holds_what_has_changed_and_at_most_a_tenth_more()
+    {
+        using var guest = Create();
+        using var capture = new MemoryCapture(guest.Machine, new PagePool(64 << 20));
+        var mirror = new byte[Size(guest)];
+        using var run = new ParkedRun(guest);
+        var (pages, changed) = (0L, 0L);
+        for (var round = 0; round < 12; round++)
+        {
+            run.RunForAMoment(50_000);
+            capture.Prepare(CheckpointMode.Incremental);
+            capture.Capture();
+            capture.Complete();
+            var before = mirror.ToArray();
+            Apply(capture, mirror);
+            // What a vCPU reads first is mapped writable and counts as written, once.
+            if (round >= 2)
+                (pages, changed) = (pages + capture.Pages, changed + Differing(before, mirror));
+            capture.Settle(isCommitted: true);
+        }
+
+        Assert.True(changed > 0);
+        Assert.True(pages <= changed * 1.1, $"{pages} pages were taken, {changed} had changed.");
+        capture.Prepare(CheckpointMode.Incremental);
+        capture.Capture();
+        capture.Complete();
+        Assert.Equal(0, capture.Pages);
+    }
+
+    // Each look at the clock is a millisecond later: whatever is copied takes longer than there is.
+    private static MemoryCapture Capture(GuestMachine guest) => new(guest.Machine, new PagePool(64 << 20), time: new SteppingTime());
+
+    private static PauseLimit NoTime(OverMaxPause over) => new(TimeSpan.FromMilliseconds(1), TimeSpan.FromTicks(-1), over);
+
+    private static bool CanProtect(GuestMachine guest)
+    {
+        if (!guest.Machine.Memory.TryProtectWrites(_ => { }, out var protection, out _))
+            return false;
+        protection.Dispose();
+        return true;
+    }
+
+    private static int Differing(byte[] left, byte[] right)
+    {
+        var count = 0;
+        for (var page = 0; page < left.Length; page += (int)MemoryRegion.PageBytes)
+            count += left.AsSpan(page, (int)MemoryRegion.PageBytes).SequenceEqual(right.AsSpan(page, (int)MemoryRegion.PageBytes)) ? 0 : 1;
+        return count;
     }
 
     private static int Size(GuestMachine guest) => (int)guest.Machine.Memory.Regions.Single().SizeBytes;
@@ -116,6 +254,11 @@ public abstract class MemoryCaptureContract : IDisposable
     {
         var memory = new byte[mirror.Length];
         guest.Machine.Memory.Read(0, memory);
+        AssertSame(memory, mirror);
+    }
+
+    private static void AssertSame(byte[] memory, byte[] mirror)
+    {
         for (var page = 0; page < mirror.Length; page += (int)MemoryRegion.PageBytes)
             Assert.True(memory.AsSpan(page, (int)MemoryRegion.PageBytes).SequenceEqual(mirror.AsSpan(page, (int)MemoryRegion.PageBytes)), $"The page at 0x{page:x} differs.");
     }
@@ -124,4 +267,13 @@ public abstract class MemoryCaptureContract : IDisposable
         _kvm,
         GuestKind.Counter,
         new GuestOptions { Architecture = _architecture, Vcpus = 2, Seed = 9, ExitEverySteps = 1 << 12, WriteEverySteps = 64 });
+
+    private sealed class SteppingTime : TimeProvider
+    {
+        private long _now;
+
+        public override long TimestampFrequency => 1000;
+
+        public override long GetTimestamp() => Interlocked.Increment(ref _now);
+    }
 }

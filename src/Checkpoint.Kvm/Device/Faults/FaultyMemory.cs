@@ -26,6 +26,10 @@ internal sealed class FaultyMemory(IGuestMemory inner, FaultGate gate) : IGuestM
 
     public bool TryFillLazily(IPageSource source, [NotNullWhen(false)] out string? obstacle) => inner.TryFillLazily(source, out obstacle);
 
+    public bool TryProtectWrites(
+        Action<ulong> onWrite, [NotNullWhen(true)] out IWriteProtection? protection, [NotNullWhen(false)] out string? obstacle) =>
+        inner.TryProtectWrites(onWrite, out protection, out obstacle);
+
     public void Read(ulong guestAddress, Span<byte> destination)
     {
         gate.Pass(FaultCalls.MemoryRead);

@@ -18,6 +18,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
     private readonly VmFailure? _vcpus;
     private volatile UserfaultFilling? _filling;
     private volatile bool _isDisposed;
+    private volatile LinuxWriteProtection? _protection;
 
     private LinuxGuestMemory(ImmutableArray<Slot> slots, VmFailure? vcpus)
     {
@@ -94,6 +95,29 @@ public sealed class LinuxGuestMemory : IGuestMemory
     }
 
     /// <inheritdoc/>
+    /// <remarks>
+    /// Who writes through <see cref="Window"/> meanwhile waits in a page fault, and where that is managed code the next garbage collection waits
+    /// with it, and so may whoever could end it: use <see cref="Write"/> and <see cref="Fill"/>.
+    /// </remarks>
+    public bool TryProtectWrites(
+        Action<ulong> onWrite, [NotNullWhen(true)] out IWriteProtection? protection, [NotNullWhen(false)] out string? obstacle)
+    {
+        ArgumentNullException.ThrowIfNull(onWrite);
+        ObjectDisposedException.ThrowIf(_isDisposed, this);
+        protection = null;
+        if (_protection is not null)
+        {
+            obstacle = "its writes are protected already";
+            return false;
+        }
+
+        if (!LinuxWriteProtection.TryOpen(Slots, onWrite, () => _protection = null, out var opened, out obstacle))
+            return false;
+        protection = _protection = opened;
+        return true;
+    }
+
+    /// <inheritdoc/>
     public unsafe void Read(ulong guestAddress, Span<byte> destination)
     {
         var slot = Find(guestAddress, (ulong)destination.Length);
@@ -116,6 +140,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
     public unsafe void Write(ulong guestAddress, ReadOnlySpan<byte> source)
     {
         var slot = Find(guestAddress, (ulong)source.Length);
+        _protection?.BeforeWrite(guestAddress, (ulong)source.Length);
         var held = false;
         try
         {
@@ -136,7 +161,9 @@ public sealed class LinuxGuestMemory : IGuestMemory
     public void Fill<TState>(ulong guestAddress, int length, TState state, SpanAction<byte, TState> write)
     {
         ArgumentNullException.ThrowIfNull(write);
-        write(Window(guestAddress, length).Span, state);
+        var window = Window(guestAddress, length).Span;
+        _protection?.BeforeWrite(guestAddress, (ulong)length);
+        write(window, state);
         Written?.Mark(guestAddress, (ulong)length);
     }
 

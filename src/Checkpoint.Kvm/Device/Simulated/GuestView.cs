@@ -47,6 +47,7 @@ internal sealed class GuestView(SimulatedSlots slots, IPageWalk walk)
         ref var page = ref _cache[(int)(address >> PageShift) & (CachedPages - 1)];
         if (page.WriteTag == (address >> PageShift) + 1 && (address & 7) == 0 && size == 8)
         {
+            AboutToWrite(page);
             page.Words[page.FirstWord + (int)((address & PageMask) >> 3)] = value;
             page.Slot.MarkWritten(page.PageInSlot);
             return GuestAccess.Done;
@@ -61,6 +62,7 @@ internal sealed class GuestView(SimulatedSlots slots, IPageWalk walk)
         var access = Find(address, isWrite: true, isUser: true, out var page);
         if (access != GuestAccess.Done)
             return access;
+        AboutToWrite(page);
         value = Interlocked.Exchange(ref page.Words[page.FirstWord + (int)((address & PageMask) >> 3)], value);
         page.Slot.MarkWritten(page.PageInSlot);
         return GuestAccess.Done;
@@ -116,6 +118,7 @@ internal sealed class GuestView(SimulatedSlots slots, IPageWalk walk)
             return access;
         if ((address & 7) == 0 && size == 8)
         {
+            AboutToWrite(page);
             page.Words[page.FirstWord + (int)((address & PageMask) >> 3)] = value;
             page.Slot.MarkWritten(page.PageInSlot);
             return GuestAccess.Done;
@@ -124,6 +127,7 @@ internal sealed class GuestView(SimulatedSlots slots, IPageWalk walk)
         for (var i = 0; i < size; i++)
         {
             Find(address + (ulong)i, isWrite: true, isUser: true, out page);
+            AboutToWrite(page);
             page.Slot.From(((ulong)page.PageInSlot << PageShift) + ((address + (ulong)i) & PageMask), 1)[0] = (byte)(value >> (8 * i));
             page.Slot.MarkWritten(page.PageInSlot);
         }
@@ -172,6 +176,8 @@ internal sealed class GuestView(SimulatedSlots slots, IPageWalk walk)
             cached = found;
         return GuestAccess.Done;
     }
+
+    private static void AboutToWrite(in Translation page) => page.Slot.AboutToWrite?.Invoke((ulong)page.PageInSlot << PageShift);
 
     private struct Translation
     {

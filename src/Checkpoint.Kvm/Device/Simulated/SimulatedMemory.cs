@@ -59,6 +59,16 @@ public sealed class SimulatedMemory : IGuestMemory
     }
 
     /// <inheritdoc/>
+    public bool TryProtectWrites(
+        Action<ulong> onWrite, [NotNullWhen(true)] out IWriteProtection? protection, [NotNullWhen(false)] out string? obstacle)
+    {
+        ThrowIfDisposed();
+        obstacle = Array.Exists([.. Slots], slot => slot.AboutToWrite is not null) ? "its writes are protected already" : null;
+        protection = obstacle is null ? new SimulatedWriteProtection(Slots, onWrite) : null;
+        return protection is not null;
+    }
+
+    /// <inheritdoc/>
     public void Read(ulong guestAddress, Span<byte> destination)
     {
         var slot = Find(guestAddress, (ulong)destination.Length);
@@ -74,6 +84,7 @@ public sealed class SimulatedMemory : IGuestMemory
         var slot = Find(guestAddress, (ulong)source.Length);
         ThrowIfDisposed();
         _filling?.Demand(guestAddress, (ulong)source.Length);
+        AboutToWrite(slot, guestAddress, source.Length);
         source.CopyTo(slot.From(guestAddress - slot.Region.GuestAddress, source.Length));
         Written?.Mark(guestAddress, (ulong)source.Length);
     }
@@ -88,6 +99,7 @@ public sealed class SimulatedMemory : IGuestMemory
         var slot = Find(guestAddress, (ulong)length);
         ThrowIfDisposed();
         _filling?.Demand(guestAddress, (ulong)length);
+        AboutToWrite(slot, guestAddress, length);
         write(slot.From(guestAddress - slot.Region.GuestAddress, length), state);
         Written?.Mark(guestAddress, (ulong)length);
     }
@@ -97,6 +109,15 @@ public sealed class SimulatedMemory : IGuestMemory
     {
         _isDisposed = true;
         _filling?.Dispose();
+    }
+
+    private static void AboutToWrite(SimulatedSlot slot, ulong guestAddress, int length)
+    {
+        if (slot.AboutToWrite is not { } tell || length == 0)
+            return;
+        var first = guestAddress - slot.Region.GuestAddress;
+        for (var page = first / MemoryRegion.PageBytes; page <= (first + (ulong)length - 1) / MemoryRegion.PageBytes; page++)
+            tell(page * MemoryRegion.PageBytes);
     }
 
     private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(_isDisposed, this);

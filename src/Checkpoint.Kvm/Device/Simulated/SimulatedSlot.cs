@@ -33,6 +33,9 @@ internal sealed class SimulatedSlot
     /// <summary>Whether KVM_MEM_READONLY keeps the guest from writing here.</summary>
     public bool IsReadOnly => (Region.Flags & 2) != 0;
 
+    /// <summary>Called with the offset of a byte that somebody is about to write; null while nobody wants to know.</summary>
+    public Action<ulong>? AboutToWrite { get; set; }
+
     /// <summary>How many words of 64 pages the dirty bitmap has.</summary>
     public int BitmapWords => _dirty.Length;
 

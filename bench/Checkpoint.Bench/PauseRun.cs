@@ -1,0 +1,199 @@
+using System.Diagnostics;
+using Checkpoint.Actors;
+using Checkpoint.Kvm.Device.Linux;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.State;
+using Checkpoint.Storage;
+
+namespace Checkpoint.Bench;
+
+/// <summary>What is measured at one size and rate.</summary>
+/// <param name="MemoryMiB">Guest memory.</param>
+/// <param name="Vcpus">vCPUs.</param>
+/// <param name="PagesPerSecond">What the guest is told to write.</param>
+internal sealed record Load(int MemoryMiB, int Vcpus, double PagesPerSecond);
+
+/// <summary>
+/// Checkpoints of the engine and pauses of the C program by turns, each with its own guest of the same shape and load; the other
+/// guest is held meanwhile, so that each has the machine for itself.
+/// </summary>
+internal sealed class PauseRun(BenchOptions options, Load load)
+{
+    public Distribution Pause { get; } = new();
+
+    public Distribution Park { get; } = new();
+
+    public Distribution Capture { get; } = new();
+
+    public Distribution Floor { get; } = new();
+
+    public Distribution PrecopyFloor { get; } = new();
+
+    public Distribution PrecopyFloorLeft { get; } = new();
+
+    public Distribution Rounds { get; } = new();
+
+    public Distribution Left { get; } = new();
+
+    public Distribution Gap { get; } = new();
+
+    public Distribution FloorGap { get; } = new();
+
+    public SortedDictionary<string, int> Ways { get; } = [];
+
+    /// <summary>Rounds of the guest's loop a second: without checkpoints, and over all of the time with them.</summary>
+    public (double Undisturbed, double Engine, double PlainC) Speed { get; private set; }
+
+    public double WrittenPerSecond { get; private set; }
+
+    /// <summary>Bytes of memory in increments, of their segment files, and of the pages that the guest wrote between them.</summary>
+    public (double Memory, double Segments, double Changed) Bytes { get; private set; }
+
+    /// <summary>Bytes that the engine's process allocated per checkpoint, all threads, whole round.</summary>
+    public double AllocatedBytes { get; private set; }
+
+    public int Collections { get; private set; }
+
+    public async Task RunAsync()
+    {
+        var memoryBytes = (ulong)load.MemoryMiB << 20;
+        using var kvm = SystemHandle.Open();
+        using var guest = new WriterGuest(kvm, memoryBytes, load.Vcpus, await File.ReadAllBytesAsync(options.Guest));
+        using var floor = new FloorProcess(options.Floor, options.Guest, memoryBytes, load.Vcpus, guest.Tsc);
+        guest.Fill();
+        floor.Fill();
+        var folder = Path.Combine(options.Store, $"{load.MemoryMiB}-{load.Vcpus}-{load.PagesPerSecond:f0}-{Environment.ProcessId}");
+        Directory.CreateDirectory(folder);
+        try
+        {
+            await using var engine = CheckpointEngine.Open(new StoreOptions("sqlite:" + Path.Combine(folder, "bench.db")));
+            await using var attached = await engine.AttachAsync("bench", new MachineAttachment(guest.Machine, guest) { Options = Coordination() });
+            attached.Start();
+            guest.WaitUntilHeld();
+            await MeasureAsync(attached, guest, floor);
+            guest.Go();
+            await attached.StopAsync();
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    private CoordinatorOptions Coordination() => new()
+    {
+        Mode = CheckpointMode.Incremental,
+        MaxChain = int.MaxValue,
+        MaxPause = options.MaxPauseMs is { } ms ? TimeSpan.FromMilliseconds(ms) : null,
+    };
+
+    private async Task MeasureAsync(AttachedMachine attached, WriterGuest guest, FloorProcess floor)
+    {
+        guest.WritePages(load.PagesPerSecond);
+        floor.WritePages(load.PagesPerSecond);
+
+        // Undisturbed: the log is on, but until the first checkpoint no page is protected.
+        var undisturbed = await RunAsync(guest, TimeSpan.FromMilliseconds(500));
+        guest.Go();
+        // The first is full, and settles what is made at the first use.
+        for (var i = 0; i < 3; i++)
+            Expect(await attached.CheckpointAsync());
+        guest.Hold();
+        floor.Go();
+        for (var i = 0; i < 3; i++)
+            floor.Precopy();
+        floor.Hold();
+        guest.Progress();
+        floor.Progress();
+
+        var (engineTime, plainTime) = (new Stopwatch(), new Stopwatch());
+        var (engineDone, plainDone) = (new GuestProgress(), new GuestProgress());
+        var (memory, segments) = (0.0, 0.0);
+        long? firstWritten = null;
+        var lastWritten = 0L;
+        var (allocated, collections) = (GC.GetTotalAllocatedBytes(), GC.CollectionCount(0));
+        for (var i = 0; i < options.Checkpoints; i++)
+        {
+            guest.Go();
+            engineTime.Start();
+            await Task.Delay(options.Every);
+            var written = guest.Written();
+            firstWritten ??= written;
+            lastWritten = written;
+            var committed = Expect(await attached.CheckpointAsync());
+            engineTime.Stop();
+            guest.Hold();
+            engineDone = Add(engineDone, Noted(guest.Progress(), Gap));
+            // What the first one holds was written before the counting began.
+            memory += i == 0 ? 0 : committed.MemoryBytes;
+            segments += i == 0 ? 0 : committed.Segment?.SizeBytes ?? 0;
+            Note(committed);
+            if (Environment.GetEnvironmentVariable("BENCH_TRACE") is not null)
+                Console.Error.WriteLine($"{i} {committed.Mode} pause {committed.Timings.PauseUs} park {committed.Timings.ParkUs} capture {committed.Timings.CaptureUs} store {committed.Timings.StoreUs} pages {committed.DirtyPages} taking {committed.Taking} writes {engineDone.Writes} ms {engineTime.ElapsedMilliseconds}");
+
+            floor.Go();
+            await Task.Delay(options.Every);
+            floor.Progress();
+            Floor.Add(floor.Floor());
+            Noted(floor.Progress(), FloorGap);
+            plainTime.Start();
+            await Task.Delay(options.Every);
+            var precopy = floor.Precopy();
+            plainTime.Stop();
+            plainDone = Add(plainDone, floor.Progress());
+            floor.Hold();
+            floor.Progress();
+            PrecopyFloor.Add(precopy.PauseUs);
+            PrecopyFloorLeft.Add(precopy.Left);
+        }
+
+        AllocatedBytes = (GC.GetTotalAllocatedBytes() - allocated) / (double)options.Checkpoints;
+        Collections = GC.CollectionCount(0) - collections;
+        Speed = (undisturbed, engineDone.Rounds / engineTime.Elapsed.TotalSeconds, plainDone.Rounds / plainTime.Elapsed.TotalSeconds);
+        WrittenPerSecond = engineDone.Writes / engineTime.Elapsed.TotalSeconds;
+        Bytes = (memory, segments, (lastWritten - (firstWritten ?? 0)) * (double)MemoryRegion.PageBytes);
+    }
+
+    private static async Task<double> RunAsync(WriterGuest guest, TimeSpan time)
+    {
+        guest.Go();
+        await Task.Delay(TimeSpan.FromMilliseconds(50));
+        guest.Progress();
+        var watch = Stopwatch.StartNew();
+        await Task.Delay(time);
+        var done = guest.Progress();
+        watch.Stop();
+        guest.Hold();
+        return done.Rounds / watch.Elapsed.TotalSeconds;
+    }
+
+    private void Note(MachineEvent.CheckpointCommitted committed)
+    {
+        Pause.Add(committed.Timings.PauseUs);
+        Park.Add(committed.Timings.ParkUs);
+        Capture.Add(committed.Timings.CaptureUs);
+        if (committed.Taking is not { } taking)
+            return;
+        Rounds.Add(taking.Rounds);
+        Left.Add(taking.PagesLeft);
+        var way = taking.Way.ToString().ToLowerInvariant();
+        Ways[way] = Ways.GetValueOrDefault(way) + 1;
+    }
+
+    private static GuestProgress Add(GuestProgress sum, GuestProgress more) => new(sum.Rounds + more.Rounds, sum.Writes + more.Writes, 0);
+
+    private static GuestProgress Noted(GuestProgress progress, Distribution gaps)
+    {
+        gaps.Add(progress.LongestGapUs);
+        return progress;
+    }
+
+    private static MachineEvent.CheckpointCommitted Expect(CheckpointOutcome outcome) => outcome switch
+    {
+        CheckpointOutcome.Committed committed => committed.Checkpoint,
+        CheckpointOutcome.Aborted aborted => throw new InvalidOperationException($"A checkpoint was aborted: {aborted.Abort.Reason}"),
+        CheckpointOutcome.Refused refused => throw new InvalidOperationException($"A checkpoint was refused: {refused.Obstacle.Describe()}"),
+        _ => throw new InvalidOperationException("A checkpoint ended otherwise."),
+    };
+}
