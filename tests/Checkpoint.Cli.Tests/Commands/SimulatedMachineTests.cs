@@ -41,7 +41,7 @@ public class SimulatedMachineTests
     public async Task The_demonstration_verifies_a_simulated_machine_as_well(string arch)
     {
         using var sandbox = new Sandbox();
-        var answer = await sandbox.RunPlainAsync(["demo", "--machine", "sim", "--arch", arch, "--for", "700ms", "--every", "20ms", "--json"]);
+        var answer = await sandbox.RunPlainAsync(["demo", "--machine", "sim", "--arch", arch, "--for", "3s", "--every", "20ms", "--json"]);
         Assert.Equal((0, ""), (answer.ExitCode, answer.Error));
         var demo = answer.Event("demo");
         Assert.Equal(
