@@ -24,6 +24,21 @@ internal static class Simulation
 
     public static SimulationResult Run(ulong seed, SimulationOptions options)
     {
+        // What the engine goes on with must go on here, not in somebody's queue.
+        var context = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(null);
+        try
+        {
+            return PlayOne(seed, options);
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(context);
+        }
+    }
+
+    private static SimulationResult PlayOne(ulong seed, SimulationOptions options)
+    {
         var world = new World(seed, options);
         var shared = world.StartProcess();
         foreach (var tenant in world.Tenants)
