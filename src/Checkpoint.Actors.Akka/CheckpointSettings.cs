@@ -65,7 +65,8 @@ public sealed record CheckpointSettings
     private static CoordinatorOptions CoordinatorOf(SettingsSection section)
     {
         section.KnowOnly(
-            "prepare-deadline", "park-deadline", "capture-deadline", "resume-deadline", "store-grace", "recover-deadline", "restore-deadline", "mode", "max-chain", "compress", "keep");
+            "prepare-deadline", "park-deadline", "capture-deadline", "resume-deadline", "store-grace", "store-deadline", "recover-deadline",
+            "restore-deadline", "stop-deadline", "mode", "max-chain", "compress", "keep");
         var keep = section.WholeNumber("keep");
         if (keep < 0)
             throw section.Wrong("keep", "0 to keep all, or how many to keep");
@@ -76,8 +77,10 @@ public sealed record CheckpointSettings
             CaptureDeadline = section.Duration("capture-deadline"),
             ResumeDeadline = section.Duration("resume-deadline"),
             StoreGrace = section.Duration("store-grace"),
+            StoreDeadline = section.Duration("store-deadline"),
             RecoverDeadline = section.Duration("recover-deadline"),
             RestoreDeadline = section.Duration("restore-deadline"),
+            StopDeadline = section.Duration("stop-deadline"),
             Mode = section.Text("mode").ToUpperInvariant() switch
             {
                 "FULL" => CheckpointMode.Full,

@@ -32,6 +32,8 @@ public sealed class CheckpointSettingsTests
     [InlineData("checkpoint.coordinator.capture-deadline = 0", "checkpoint.coordinator.capture-deadline = 0: write " + Deadline)]
     [InlineData("checkpoint.coordinator.resume-deadline = 25h", "checkpoint.coordinator.resume-deadline = 25h: write " + Deadline)]
     [InlineData("checkpoint.coordinator.recover-deadline = infinite", "checkpoint.coordinator.recover-deadline = infinite: write " + Deadline)]
+    [InlineData("checkpoint.coordinator.store-deadline = infinite", "checkpoint.coordinator.store-deadline = infinite: write " + Deadline)]
+    [InlineData("checkpoint.coordinator.stop-deadline = 0s", "checkpoint.coordinator.stop-deadline = 0s: write " + Deadline)]
     [InlineData("checkpoint.coordinator.store-grace = infinite", "checkpoint.coordinator.store-grace = infinite: write a duration from 0ms to 1d")]
     [InlineData("checkpoint.coordinator.max-chain = 0", "checkpoint.coordinator.max-chain = 0: write a whole number from 1")]
     [InlineData("checkpoint.coordinator.max-chain = 2.5", "checkpoint.coordinator.max-chain = 2.5: write a whole number")]
@@ -78,6 +80,7 @@ public sealed class CheckpointSettingsTests
               dispatcher.throughput = 5
               coordinator {
                 prepare-deadline = 11s, park-deadline = 12s, capture-deadline = 13s, resume-deadline = 14s, store-grace = 0ms, recover-deadline = 250ms, restore-deadline = 15s
+                store-deadline = 16s, stop-deadline = 17s
                 mode = Incremental, max-chain = 1, keep = 3, compress = yes
               }
             }
@@ -102,6 +105,8 @@ public sealed class CheckpointSettingsTests
                     StoreGrace = TimeSpan.Zero,
                     RecoverDeadline = TimeSpan.FromMilliseconds(250),
                     RestoreDeadline = TimeSpan.FromSeconds(15),
+                    StoreDeadline = TimeSpan.FromSeconds(16),
+                    StopDeadline = TimeSpan.FromSeconds(17),
                     Mode = CheckpointMode.Incremental,
                     MaxChain = 1,
                     Compress = true,

@@ -208,10 +208,11 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
 
             _shell.BecomeReady();
         }
-        else if (_shell.InDoubt is { } appendId)
+        else if (_shell.InDoubt is { } doubt)
         {
             _shell.EndDoubt();
-            Handle(new CoordinatorInput.Recovered(appendId, history, _shell.Settlement?.Head));
+            _shell.Notices.Tell(new MachineNotice.StoreBack(doubt.Attempts));
+            Handle(new CoordinatorInput.Recovered(doubt.AppendId, history, doubt.Settlement.Head));
         }
 
         _shell.Actor = Self;

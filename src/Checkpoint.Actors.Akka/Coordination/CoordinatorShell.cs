@@ -32,6 +32,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     private volatile Exception? _bug;
     private volatile bool _isClosed;
     private volatile AppendInFlight? _inFlight;
+    private StoreWatch.Watched? _journalAtWork;
     private volatile AppendSettlement? _unsettled;
     private bool _hasGuardianEnded;
     private AttachedMachine? _attached;
@@ -49,7 +50,8 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         Host = new MachineHost(attachment, this);
         Coordinator = new Coordinator(history, Host.Participants, Options);
         Disk = new StoreThread(time);
-        Parts = new PartsStore(held, store, new CheckpointWriter(held, store, Host, Options.Compress));
+        Notices = new StoreNotices(Options.StoreDeadline, time, notice => Attached?.Notice(notice));
+        Parts = new PartsStore(held, store, new CheckpointWriter(held, store, Host, Options.Compress), Options.StoreDeadline, Notices.Parts, time);
         Participants = new IActorRef[Host.Participants.Length];
         Disk.Start();
     }
@@ -74,6 +76,9 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
 
     public PartsStore Parts { get; }
 
+    /// <summary>Tells whoever listens to the machine what happens to its store.</summary>
+    public StoreNotices Notices { get; }
+
     /// <summary>The participants' actors, each at its index.</summary>
     public IActorRef[] Participants { get; }
 
@@ -81,16 +86,25 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     public AppendInFlight? InFlight
     {
         get => _inFlight;
-        set => _inFlight = value;
+        set
+        {
+            _inFlight = value;
+            _journalAtWork?.Dispose();
+            _journalAtWork = value is null ? null : Notices.Journal.Begin("the journal's write");
+        }
     }
+
+    RoundPhase? ICoordinatorActor.Phase => Coordinator.Phase;
 
     public TimeSpan StopPatience => Settings.StopPatience;
 
-    /// <summary>The append for which the stream must be read again; null where none is in doubt.</summary>
-    public long? InDoubt { get; private set; }
+    public TimeSpan? StopDeadline => Options.StopDeadline;
 
-    /// <summary>How the append in doubt is settled; null before the first doubt.</summary>
-    public AppendSettlement? Settlement { get; private set; }
+    // It waits for the store thread and for the journal; what has not ended by then hangs, and may still be written.
+    public bool LeavesWriteBehind => !Completion.IsCompleted;
+
+    /// <summary>The append for which the stream must be read again; null where none is in doubt.</summary>
+    public AppendDoubt? InDoubt { get; private set; }
 
     /// <summary>Whether the next life must not believe the newest snapshot.</summary>
     public bool DoubtsSnapshots { get; set; }
@@ -145,8 +159,8 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
     /// <summary>Nobody knows what became of an append until it is settled.</summary>
     public void BecomeDoubtful(long appendId, string doubt)
     {
-        Settlement = _unsettled = AppendSettlement.ByAbort(Held.Vm, Coordinator.History.Head, doubt, _time.GetUtcNow());
-        InDoubt = appendId;
+        _unsettled = AppendSettlement.ByAbort(Held.Vm, Coordinator.History.Head, doubt, _time.GetUtcNow());
+        InDoubt = new AppendDoubt(appendId, doubt, _unsettled);
     }
 
     /// <summary>The append is written or never will be; which of both, the stream says.</summary>
@@ -273,6 +287,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         _requests.RefuseAll(new Refusal.Stopping());
         // What is still to be deleted needs the machine's lock, which is given back after this.
         await Disk.Ended.ConfigureAwait(false);
+        Notices.Dispose();
         _ended.TrySetResult();
     }
 

@@ -13,7 +13,14 @@ namespace Checkpoint.Actors.Akka.Coordination;
 /// event's transaction belongs to Akka.Persistence. A crash between the two leaves a document that no event names; it is swept
 /// when the machine is next attached. All calls come from the store thread.
 /// </summary>
-internal sealed class PartsStore(IMachineLock held, CheckpointStore store, CheckpointWriter writer)
+/// <param name="held">The machine's lock.</param>
+/// <param name="store">Where to store.</param>
+/// <param name="writer">Writes the segment.</param>
+/// <param name="deadline">How long the segment may take.</param>
+/// <param name="watch">Tells of what takes longer and cannot be ended.</param>
+/// <param name="time">The clock.</param>
+internal sealed class PartsStore(
+    IMachineLock held, CheckpointStore store, CheckpointWriter writer, TimeSpan deadline, StoreWatch watch, TimeProvider time)
 {
     // Documents that no event names any more: they go with the next document's transaction, or when the machine is
     // stopped, where they could not go at once.
@@ -40,9 +47,11 @@ internal sealed class PartsStore(IMachineLock held, CheckpointStore store, Check
     /// <param name="head">The stream's end: with it the store notices another writer before the document is written.</param>
     public CoordinatorInput Store(CoordinatorEffect.StoreParts effect, JournalHead head)
     {
+        using var watched = watch.Begin("storing the checkpoint's parts");
+        using var over = new CancellationTokenSource(deadline, time);
         try
         {
-            var parts = writer.Store(effect);
+            var parts = writer.Store(effect, over.Token);
             var (number, bytes) = writer.DocumentOf(effect.Round);
             _last = (effect.Round, number);
             var outcome = Transact(head, new NewStateDocument(number, bytes));
@@ -55,6 +64,10 @@ internal sealed class PartsStore(IMachineLock held, CheckpointStore store, Check
                 AppendOutcome.Unknown unknown => NotStored(effect.Round, unknown.Reason, isDoubtful: true),
                 _ => throw new System.Diagnostics.UnreachableException($"Unknown outcome {outcome.GetType().Name}."),
             };
+        }
+        catch (OperationCanceledException) when (over.IsCancellationRequested)
+        {
+            return NotStored(effect.Round, $"it took longer than {(long)deadline.TotalMilliseconds} ms");
         }
         catch (Exception failure)
         {

@@ -12,10 +12,11 @@ internal static class MachineDoor
 {
     private static readonly MachineReply.Done s_done = new([]);
 
-    /// <summary>Puts the ends of rounds, and of participants, on the event stream.</summary>
+    /// <summary>Puts the ends of rounds and of participants, and what happens to the store, on the event stream.</summary>
     public static void Announce(AttachedMachine attached, EventStream stream)
     {
         attached.RoundEnded += (_, outcome) => stream.Publish(new RoundEnded(attached.Vm, outcome));
+        attached.Noticed += (_, notice) => stream.Publish(new MachineNoticed(attached.Vm, notice));
         _ = AnnounceEndAsync(attached, stream);
     }
 

@@ -18,8 +18,6 @@ namespace Checkpoint.Actors.Akka.Machines;
 internal sealed class MachineGuardian : ReceiveActor, IWithTimers
 {
     private const string CoordinatorName = "coordinator";
-    private static readonly TimeSpan s_leastWait = TimeSpan.FromMilliseconds(50);
-    private static readonly TimeSpan s_mostWait = TimeSpan.FromSeconds(2);
 
     private readonly ILoggingAdapter _log = Context.GetLogger();
     private readonly CoordinatorShell _shell;
@@ -27,9 +25,7 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
     private readonly string _name;
     private IActorRef? _coordinator;
     private Exception? _thrown;
-    private TimeSpan _wait = s_leastWait;
-    private long? _doubted;
-    private string? _obstacle;
+    private AppendDoubt? _doubted;
     private bool _isDeadlineOver;
 
     public MachineGuardian(CoordinatorShell shell, TimeProvider time)
@@ -43,14 +39,14 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         Receive<StreamUnreadable>(unreadable => _thrown = unreadable.Reason);
         Receive<Terminated>(terminated => terminated.ActorRef.Equals(_coordinator), _ => OnCoordinatorEnded());
         // A settlement that comes after the deadline is nobody's any more.
-        Receive<Settled>(settled => settled.AppendId == _shell.InDoubt, _ =>
+        Receive<Settled>(settled => settled.AppendId == _shell.InDoubt?.AppendId, _ =>
         {
             _shell.BecomeSettled();
             Begin();
         });
-        Receive<NotSettled>(obstacle => obstacle.AppendId == _shell.InDoubt, obstacle => TryAgain(obstacle.Reason));
+        Receive<NotSettled>(obstacle => obstacle.AppendId == _shell.InDoubt?.AppendId, obstacle => TryAgain(obstacle.Reason));
         Receive<Again>(_ => Settle());
-        Receive<GiveUp>(giveUp => giveUp.AppendId == _shell.InDoubt, _ => OnDeadline());
+        Receive<GiveUp>(giveUp => giveUp.AppendId == _shell.InDoubt?.AppendId, _ => OnDeadline());
         Receive<JournalPassed>(_ => OnJournalPassed());
         Receive<Settlement>(_ => { });
     }
@@ -158,12 +154,13 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
         {
             _shell.PassJournalAsync().PipeTo(Self, success: () => JournalPassed.Instance);
         }
-        else if (_shell.InDoubt is { } append && append != _doubted)
+        else if (_shell.InDoubt is { } doubt && doubt != _doubted)
         {
             _log.Warning("The journal of the machine {0} may or may not have taken the last write; it is settled, and the stream is read again.", _name);
             _shell.DoubtsSnapshots = true;
-            (_doubted, _wait, _obstacle, _isDeadlineOver) = (append, s_leastWait, null, false);
-            Timers.StartSingleTimer(nameof(GiveUp), new GiveUp(append), _shell.Options.RecoverDeadline);
+            (_doubted, _isDeadlineOver) = (doubt, false);
+            _shell.Notices.Tell(new MachineNotice.AppendUnknown(doubt.Reason));
+            Timers.StartSingleTimer(nameof(GiveUp), new GiveUp(doubt.AppendId), _shell.Options.RecoverDeadline);
             Settle();
         }
         else if (_shell.InDoubt is not null)
@@ -215,24 +212,26 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
 
     private void Settle()
     {
-        var (appendId, settlement, journal) = (_shell.InDoubt!.Value, _shell.Settlement!, _shell.Store.Journal);
-        Task.Run(() => settlement.SettleAsync(journal, CancellationToken.None)).PipeTo(
+        var (doubt, journal) = (_shell.InDoubt!, _shell.Store.Journal);
+        doubt.BeginAttempt();
+        Task.Run(() => doubt.Settlement.SettleAsync(journal, CancellationToken.None)).PipeTo(
             Self,
-            success: () => new Settled(appendId),
-            failure: failure => new NotSettled(appendId, failure.GetBaseException().Message));
+            success: () => new Settled(doubt.AppendId),
+            failure: failure => new NotSettled(doubt.AppendId, failure.GetBaseException().Message));
     }
 
     private void TryAgain(string obstacle)
     {
-        _obstacle = obstacle;
+        var doubt = _shell.InDoubt!;
+        doubt.EndAttempt(obstacle);
         if (_isDeadlineOver)
         {
             LoseJournal();
             return;
         }
 
-        Timers.StartSingleTimer(nameof(Again), Again.Instance, _wait);
-        _wait = _wait * 2 < s_mostWait ? _wait * 2 : s_mostWait;
+        _shell.Notices.Tell(new MachineNotice.StoreAway(doubt.Attempts, doubt.Wait, obstacle));
+        Timers.StartSingleTimer(nameof(Again), Again.Instance, doubt.Wait);
     }
 
     // Whatever is waited for, a sync that hangs or a journal that does not answer, is waited for no longer.
@@ -248,11 +247,12 @@ internal sealed class MachineGuardian : ReceiveActor, IWithTimers
     private void LoseJournal()
     {
         Timers.Cancel(nameof(Again));
-        var reason = _obstacle ?? $"it did not answer within {(long)_shell.Options.RecoverDeadline.TotalMilliseconds} ms";
+        var doubt = _shell.InDoubt!;
+        var reason = doubt.Obstacle ?? $"it did not answer within {(long)_shell.Options.RecoverDeadline.TotalMilliseconds} ms";
         _log.Error("The journal of the machine {0} is lost: {1}. Its guest runs on without checkpoints.", _name, reason);
-        var appendId = _shell.InDoubt!.Value;
         _shell.EndDoubt();
-        _shell.Handle(new CoordinatorInput.RecoveryFailed(appendId, reason), CarryOutFenced);
+        _shell.Notices.Tell(new MachineNotice.StoreGivenUp(reason));
+        _shell.Handle(new CoordinatorInput.RecoveryFailed(doubt.AppendId, reason), CarryOutFenced);
         foreach (var missed in _shell.Missed().ToList())
             _shell.Handle(missed, CarryOutFenced);
     }

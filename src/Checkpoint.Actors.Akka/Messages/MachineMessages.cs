@@ -84,6 +84,14 @@ public sealed record MachineStatus(
 /// <param name="Outcome">How it ended.</param>
 public sealed record RoundEnded(string Vm, CheckpointOutcome Outcome);
 
+/// <summary>
+/// Published on the actor system's event stream when something happens to the machine's store that its operator may want to know
+/// before the round's outcome tells it.
+/// </summary>
+/// <param name="Vm">The machine.</param>
+/// <param name="Notice">What.</param>
+public sealed record MachineNoticed(string Vm, MachineNotice Notice);
+
 /// <summary>Published on the actor system's event stream when a vCPU, a device or the schedule has ended: no checkpoint is taken by itself any more.</summary>
 /// <param name="Vm">The machine.</param>
 /// <param name="Reason">Who and why, as one line.</param>

@@ -1,3 +1,4 @@
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Storage;
 using Checkpoint.Storage.Journal;
 
@@ -16,6 +17,9 @@ internal sealed class FaultyStore(IJournal journal) : IJournal
 
     /// <summary>Waited for before the disk is proven; it may throw.</summary>
     public Func<Task> OnProof { get; set; } = () => Task.CompletedTask;
+
+    /// <summary>Waited for before the journal is closed.</summary>
+    public Task OnDispose { get; set; } = Task.CompletedTask;
 
     /// <summary>How often the disk was to be proven.</summary>
     public int Proofs => Volatile.Read(ref _proofs);
@@ -51,7 +55,11 @@ internal sealed class FaultyStore(IJournal journal) : IJournal
 
     public Task<SnapshotRow?> LoadSnapshotAsync(string vm, CancellationToken cancellationToken = default) => journal.LoadSnapshotAsync(vm, cancellationToken);
 
-    public ValueTask DisposeAsync() => journal.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await OnDispose;
+        await journal.DisposeAsync();
+    }
 }
 
 /// <summary>An actor system whose engine has a store with faults to order.</summary>
@@ -59,12 +67,16 @@ public abstract class FaultyStoreTests : ActorSystemTests
 {
     private readonly Lazy<CheckpointExtension> _extension;
 
-    protected FaultyStoreTests(string more = "")
+    protected FaultyStoreTests(string more = "", TimeProvider? time = null)
         : base(more)
     {
+        var clock = time ?? TimeProvider.System;
         _extension = new Lazy<CheckpointExtension>(() => CheckpointExtension.Open(
-            Sys, TimeProvider.System, CheckpointStore.Open(Options, TimeProvider.System).Around(journal => Store = new FaultyStore(journal))));
+            Sys, clock, CheckpointStore.Open(Options with { Faults = Faults }, clock).Around(journal => Store = new FaultyStore(journal))));
     }
+
+    /// <summary>Faults of the files, and of the journal below <see cref="Store"/>.</summary>
+    private protected FaultPlan Faults { get; } = new(seed: 1);
 
     private protected FaultyStore Store { get; private set; } = null!;
 
