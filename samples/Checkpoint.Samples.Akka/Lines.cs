@@ -46,6 +46,8 @@ internal static class Lines
         }
     }
 
+    public static void Noticed(MachineNoticed noticed) => Write(new { @event = "store", vm = noticed.Vm, what = noticed.Notice.Describe() });
+
     public static void Stopped(List<long> pausesUs, TimeSpan ran, GuestVerdict now, IReadOnlyList<string> failures)
     {
         pausesUs.Sort();

@@ -35,6 +35,7 @@ internal sealed class Operator : ReceiveActor, IWithTimers
         Receive<RestoredMachine>(OnRestored);
         Receive<MachineAttached>(OnAttached);
         Receive<RoundEnded>(OnRound);
+        Receive<MachineNoticed>(Lines.Noticed);
         Receive<MachineUnprotected>(lost => Finish(lost.Reason));
         Receive<Status.Failure>(failure => Finish(failure.Cause.Message));
         Receive<MachineReply.Done>(_ => { });
@@ -53,6 +54,7 @@ internal sealed class Operator : ReceiveActor, IWithTimers
     protected override void PreStart()
     {
         Context.System.EventStream.Subscribe(Self, typeof(RoundEnded));
+        Context.System.EventStream.Subscribe(Self, typeof(MachineNoticed));
         Context.System.EventStream.Subscribe(Self, typeof(MachineUnprotected));
         if (_arguments.From is null)
         {
