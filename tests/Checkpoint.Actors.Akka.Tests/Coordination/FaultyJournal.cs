@@ -45,7 +45,7 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
     /// <summary>Whether it cannot be read either.</summary>
     internal static bool IsUnreadable { get; set; }
 
-    /// <summary>How long the next write waits before it begins.</summary>
+    /// <summary>How long the next write waits before it begins; infinite: until <see cref="LetLand"/> says so.</summary>
     internal static TimeSpan Delay { get; set; }
 
     /// <summary>Ends when a write that waited has ended, however it ended.</summary>
@@ -54,8 +54,8 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
     /// <summary>Ends when a write waits.</summary>
     internal static Task Delayed => s_delayed.Task;
 
-    /// <summary>Lets the write land that was answered by a failure long ago.</summary>
-    /// <returns>What it came to.</returns>
+    /// <summary>Lets the write land that was answered by a failure long ago, or that waits.</summary>
+    /// <returns>What the one that was answered came to.</returns>
     internal static async Task<Exception?> LetLand()
     {
         s_mayLand.TrySetResult();
@@ -79,11 +79,11 @@ public sealed class FaultyJournal(Config config) : SqlWriteJournal(config)
     {
         var delay = Delay;
         Delay = TimeSpan.Zero;
-        if (delay > TimeSpan.Zero)
+        if (delay != TimeSpan.Zero)
         {
             var cell = InternalCurrentActorCellKeeper.Current;
             s_delayed.TrySetResult();
-            await Task.Delay(delay, CancellationToken.None);
+            await (delay == Timeout.InfiniteTimeSpan ? s_mayLand.Task : Task.Delay(delay, CancellationToken.None));
             // The journal below believes that it is still handling the message.
             InternalCurrentActorCellKeeper.Current = cell;
             var write = base.WriteMessagesAsync(messages, cancellationToken);

@@ -126,7 +126,7 @@ public sealed class LateWriteTests : ActorSystemTests
 public sealed class UnansweredWriteTests : FaultyStoreTests
 {
     public UnansweredWriteTests()
-        : base(FaultyJournal.Settings + "\ncheckpoint.journal-patience = 300ms")
+        : base(FaultyJournal.Settings + "\ncheckpoint.journal-patience = 2s")
     {
         FaultyJournal.Reset();
     }
@@ -137,6 +137,7 @@ public sealed class UnansweredWriteTests : FaultyStoreTests
         using var guest = Guest();
         await WithWriteUnansweredAsync(guest);
         Extension.Engine.Store.Lock("a").Dispose();
+        await FaultyJournal.LetLand();
         await FaultyJournal.Landed;
         var report = await Extension.Engine.Store.VerifyAsync();
         Assert.Equal("", string.Join("; ", report.Damages));
@@ -155,6 +156,7 @@ public sealed class UnansweredWriteTests : FaultyStoreTests
         GC.WaitForPendingFinalizers();
         var held = Assert.Throws<StoreException>(() => Extension.Engine.Store.Lock("a"));
         Assert.Equal(StoreFailure.Held, held.Failure);
+        await FaultyJournal.LetLand();
         await FaultyJournal.Landed;
         var report = await Extension.Engine.Store.VerifyAsync();
         Assert.Equal("", string.Join("; ", report.Damages));
@@ -166,7 +168,7 @@ public sealed class UnansweredWriteTests : FaultyStoreTests
         var attached = await AttachAsync(guest);
         await TellAsync(attached.Machine, new MachineCommand.StartMachine());
         await CommittedAsync(attached.Machine);
-        FaultyJournal.Delay = TimeSpan.FromSeconds(3);
+        FaultyJournal.Delay = Timeout.InfiniteTimeSpan;
         _ = TakeAsync(attached.Machine);
         await FaultyJournal.Delayed.WaitAsync(Patience);
         Store.OnAppend = fault ?? Store.OnAppend;
