@@ -195,14 +195,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await _host.DisposeAsync().ConfigureAwait(false);
-        try
-        {
-            await Store.DisposeAsync().AsTask().WaitAsync(_host.Defaults.StopDeadline, _time).ConfigureAwait(false);
-        }
-        catch (TimeoutException)
-        {
-            // A call of its journal hangs: the store is closed when that ends, and keeps nobody who stops the engine.
-        }
+        await Store.DisposeAsync().ConfigureAwait(false);
     }
 
     private async Task<MachineHistory> RegisterAsync(IMachineLock held, MachineHistory history, MachineAttachment attachment, CancellationToken cancellationToken)

@@ -23,7 +23,9 @@ internal sealed class ActorSystemHost(
     IActorRef engine, Task engineEnded, CheckpointStore store, CheckpointSettings settings, JournalFence fence, TimeProvider time) : IEngineHost
 {
     private const string EngineEnded = "the engine's actor, /user/checkpoint, has ended; start the actor system again";
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
+
+    /// <summary>How long the end of the engine's actor is waited for.</summary>
+    public static TimeSpan Patience { get; } = TimeSpan.FromSeconds(10);
 
     public CoordinatorOptions Defaults => settings.Coordinator;
 
@@ -88,7 +90,7 @@ internal sealed class ActorSystemHost(
     {
         try
         {
-            await engine.GracefulStop(s_patience).ConfigureAwait(false);
+            await engine.GracefulStop(Patience).ConfigureAwait(false);
         }
         catch (TaskCanceledException)
         {
