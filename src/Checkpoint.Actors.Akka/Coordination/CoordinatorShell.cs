@@ -47,7 +47,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         _time = time;
         _fence = fence;
         Options = attachment.GivenOptions ?? settings.Coordinator;
-        Host = new MachineHost(attachment, this);
+        Host = new MachineHost(attachment, this, time: time);
         Coordinator = new Coordinator(history, Host.Participants, Options);
         Disk = new StoreThread(time);
         Notices = new StoreNotices(Options.StoreDeadline, time, notice => Attached?.Notice(notice));

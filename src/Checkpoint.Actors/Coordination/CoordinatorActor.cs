@@ -54,7 +54,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         _options = options ?? attachment.Options;
         _store = store;
         _time = time;
-        _host = new MachineHost(attachment, this, _threads);
+        _host = new MachineHost(attachment, this, _threads, time);
         _coordinator = new Coordinator(history, _host.Participants, _options);
         _writer = new CheckpointWriter(held, store, _host, _options.Compress);
         _disk = new StoreThread(time, _threads);

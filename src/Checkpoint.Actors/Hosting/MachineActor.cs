@@ -17,13 +17,18 @@ internal sealed class MachineActor : ThreadedActor
     private volatile Preparation? _preparation;
 
     public MachineActor(
-        Participant participant, MachineAttachment attachment, IReadOnlyList<IDeviceState> devices, IParticipantListener listener, IEngineThreads? threads = null)
+        Participant participant,
+        MachineAttachment attachment,
+        IReadOnlyList<IDeviceState> devices,
+        IParticipantListener listener,
+        IEngineThreads? threads = null,
+        TimeProvider? time = null)
         : base(participant, listener, threads)
     {
         _machine = attachment.Machine;
         _devices = devices;
         _captured = new ReadOnlyMemory<byte>[devices.Count];
-        Memory = new MemoryCapture(_machine, attachment.Buffer, attachment.NotesHostWrites ?? !_machine.Memory.IsAdopted);
+        Memory = new MemoryCapture(_machine, attachment.Buffer, attachment.NotesHostWrites ?? !_machine.Memory.IsAdopted, time);
     }
 
     /// <summary>The guest's memory as the last capture took it.</summary>

@@ -14,7 +14,7 @@ internal sealed class MachineHost
     private readonly MachineAttachment _attachment;
     private readonly ImmutableArray<IParticipantActor> _actors;
 
-    public MachineHost(MachineAttachment attachment, IParticipantListener listener, IEngineThreads? threads = null)
+    public MachineHost(MachineAttachment attachment, IParticipantListener listener, IEngineThreads? threads = null, TimeProvider? time = null)
     {
         _attachment = attachment;
         var doubled = attachment.Devices.GroupBy(device => device.Name).FirstOrDefault(devices => devices.Count() > 1);
@@ -33,7 +33,7 @@ internal sealed class MachineHost
         _devices = [.. attachment.Devices.OfType<IDeviceParticipant>().Select(device => new DeviceActor(
             Next(ParticipantKind.Device, "device " + device.Name), device, listener, threads))];
         var passive = attachment.Devices.Where(device => device is not IDeviceParticipant).ToList();
-        _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment, passive, listener, threads);
+        _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment, passive, listener, threads, time);
         foreach (var vcpu in _vcpus)
             vcpu.Helped = _machine;
         Participants = participants.ToImmutable();

@@ -10,6 +10,7 @@ internal sealed class FaultPlan
 {
     private const int MostFaults = 8;
     private const int MostSkipped = 6;
+    private const int SlowPreparations = 3;
 
     private static readonly FaultKind[] s_doubts = [FaultKind.UnknownLost, FaultKind.UnknownWritten, FaultKind.UnknownUnsynced];
     private static readonly FaultKind[] s_obstacles = [FaultKind.VcpuCaptureFails, FaultKind.VmCaptureFails];
@@ -86,6 +87,8 @@ internal sealed class FaultPlan
         var (kind, when) = cell;
         // Small numbers are likelier: a call that is made once has no seventh time.
         var skip = _random.Below(1 + _random.Below(MostSkipped));
+        if (kind == FaultKind.DeleteFails && when is (Stage.Preparing or Stage.Storing or Stage.Appending))
+            skip = 0; // Seldom does anything go in these phases, and never twice.
         var round = _random.Below(Math.Max(1, _rounds - 1));
         _armed.Add(new Armed(kind, when, round, skip));
 
@@ -94,6 +97,15 @@ internal sealed class FaultPlan
             _armed.Add(new Armed(_random.Pick(s_doubts), Stage.Appending, round, 0));
         else if (when == Stage.Aborting)
             _armed.Add(new Armed(_random.Pick(s_obstacles), Stage.Capturing, round, 0));
+        else if (cell == (FaultKind.DeleteFails, Stage.Preparing))
+            ArmSlowPreparations(round);
+    }
+
+    // What a prune makes superfluous goes right after it: the next round still prepares then where its machine is slow at that.
+    private void ArmSlowPreparations(int round)
+    {
+        for (var i = 0; i < SlowPreparations; i++)
+            _armed.Add(new Armed(FaultKind.MachineLate, Stage.Preparing, round, 0));
     }
 
     private sealed record Armed(FaultKind Kind, Stage When, int FromRound, int Skip)

@@ -38,8 +38,13 @@ internal sealed class Deeds(Life life)
             case < 72:
                 await WaitOrNot(UnpinAsync).ConfigureAwait(false);
                 break;
-            case < 77:
+            case < 74:
                 await WaitOrNot(PruneAsync).ConfigureAwait(false);
+                break;
+            case < 77:
+                // The round waits for the prune's append, and begins before its segments have gone.
+                _ = Tenant.GuardAsync("a prune", Process, PruneAsync);
+                await CheckpointAsync().ConfigureAwait(false);
                 break;
             case < 85:
                 await WaitOrNot(RestoreElsewhereAsync).ConfigureAwait(false);
