@@ -213,7 +213,11 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
     private void OnLeft()
     {
         _ended.SetResult();
-        _suspended?.TrySetResult(false);
+        TaskCompletionSource<bool>? suspended;
+        // Whoever asks for a suspension has either seen the end or is seen here.
+        lock (_gate)
+            suspended = _suspended;
+        suspended?.TrySetResult(false);
     }
 
     private void Resume(long round)

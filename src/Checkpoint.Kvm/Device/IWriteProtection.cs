@@ -9,6 +9,6 @@ public interface IWriteProtection : IDisposable
     /// <summary>From here on who writes to the range waits. All vCPUs are parked, and nobody else writes meanwhile.</summary>
     void Protect(ulong guestAddress, ulong length);
 
-    /// <summary>Lets the writers of a range go on; it may be unprotected already.</summary>
+    /// <summary>Lets the writers of a range go on; it may be unprotected already. After the disposal, which lets all go on, this does nothing.</summary>
     void Unprotect(ulong guestAddress, ulong length);
 }

@@ -139,6 +139,7 @@ public sealed class MemoryCapture : IDisposable
         }
 
         _protected.Complete();
+        _left.Clear();
         EndProtection();
     }
 
@@ -164,13 +165,11 @@ public sealed class MemoryCapture : IDisposable
         _dirty?.Dispose();
     }
 
+    // What was to be copied stays among the left where it was not: the log does not tell of it again.
     private void EndProtection()
     {
-        if (_protected is null)
-            return;
-        _protected.Dispose();
+        _protected?.Dispose();
         _protected = null;
-        _left.Clear();
     }
 
     private ProtectedCopy OpenProtected(PauseLimit limit, long left)

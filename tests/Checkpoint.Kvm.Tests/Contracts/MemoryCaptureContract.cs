@@ -169,6 +169,45 @@ public abstract class MemoryCaptureContract : IDisposable
     }
 
     [ContractFact]
+    public void A_checkpoint_that_is_given_up_before_what_is_left_was_captured_loses_nothing()
+    {
+        using var guest = Create();
+        var memory = guest.Machine.Memory;
+        var time = new SteppingTime();
+        using var capture = new MemoryCapture(guest.Machine, new PagePool(64 << 20), time: time);
+        var mirror = new byte[Size(guest)];
+        Take(capture, mirror);
+        capture.Settle(isCommitted: true);
+
+        // Written while the round copies, and not before: it is left for the pause, and nothing of it is copied yet.
+        time.OnLook = () => memory.Write((ulong)mirror.Length - 8, BitConverter.GetBytes(time.GetTimestamp()));
+        if (CanProtect(guest))
+            capture.Prepare(CheckpointMode.Incremental, NoTime(OverMaxPause.Protect));
+        else
+            Assert.Throws<PauseLimitException>(() => capture.Prepare(CheckpointMode.Incremental, NoTime(OverMaxPause.Protect)));
+        time.OnLook = null;
+        capture.Settle(isCommitted: false);
+
+        Take(capture, mirror);
+        AssertSame(guest, mirror);
+    }
+
+    [ContractFact]
+    public void A_writer_that_comes_back_after_the_protection_has_ended_goes_on()
+    {
+        using var guest = Create();
+        var (memory, length) = (guest.Machine.Memory, (ulong)Size(guest));
+        if (!memory.TryProtectWrites(_ => { }, out var protection, out _))
+            return;
+        protection.Protect(0, length);
+        protection.Unprotect(0, length);
+        protection.Dispose();
+        protection.Unprotect(0, length);
+        memory.Write(0, [1]);
+        Assert.True(CanProtect(guest));
+    }
+
+    [ContractFact]
     public void A_pause_that_would_be_too_long_is_refused_before_it_begins()
     {
         using var guest = Create();
@@ -217,6 +256,14 @@ public abstract class MemoryCaptureContract : IDisposable
     private static MemoryCapture Capture(GuestMachine guest) => new(guest.Machine, new PagePool(64 << 20), time: new SteppingTime());
 
     private static PauseLimit NoTime(OverMaxPause over) => new(TimeSpan.FromMilliseconds(1), TimeSpan.FromTicks(-1), over);
+
+    private static void Take(MemoryCapture capture, byte[] mirror)
+    {
+        capture.Prepare(CheckpointMode.Incremental);
+        capture.Capture();
+        capture.Complete();
+        Apply(capture, mirror);
+    }
 
     private static bool CanProtect(GuestMachine guest)
     {
@@ -272,8 +319,17 @@ public abstract class MemoryCaptureContract : IDisposable
     {
         private long _now;
 
+        // Called once, with the first look at the clock.
+        public Action? OnLook { get; set; }
+
         public override long TimestampFrequency => 1000;
 
-        public override long GetTimestamp() => Interlocked.Increment(ref _now);
+        public override long GetTimestamp()
+        {
+            var look = OnLook;
+            OnLook = null;
+            look?.Invoke();
+            return Interlocked.Increment(ref _now);
+        }
     }
 }

@@ -21,7 +21,9 @@ internal sealed class LinuxWriteProtection : IWriteProtection
     private readonly WriteFaultFd _fd;
     private readonly StopEvent _stop = new();
     private readonly Thread _faults;
+    private readonly Lock _gate = new();
     private bool _isDisposed;
+    private bool _isClosed;
 
     private LinuxWriteProtection(ImmutableArray<LinuxGuestMemory.Slot> slots, Action<ulong> onWrite, Action onDisposed, WriteFaultFd fd)
     {
@@ -43,12 +45,12 @@ internal sealed class LinuxWriteProtection : IWriteProtection
         foreach (var slot in slots)
             slot.Mapping.DangerousAddRef(ref held);
         var opened = new LinuxWriteProtection(slots, onWrite, onDisposed, fd);
-        foreach (var slot in slots)
+        for (var i = 0; i < slots.Length; i++)
         {
-            var errno = fd.TryRegister(slot.HostAddress, slot.Region.SizeBytes);
+            var errno = fd.TryRegister(slots[i].HostAddress, slots[i].Region.SizeBytes);
             if (errno == 0)
                 continue;
-            opened.Close();
+            opened.Close(registered: i);
             obstacle = $"the memory cannot be protected against writes (UFFDIO_REGISTER: {Errno.NameOf(errno)})";
             return false;
         }
@@ -60,7 +62,15 @@ internal sealed class LinuxWriteProtection : IWriteProtection
 
     public void Protect(ulong guestAddress, ulong length) => _fd.Protect(HostAddress(guestAddress, length), length);
 
-    public void Unprotect(ulong guestAddress, ulong length) => _fd.Unprotect(HostAddress(guestAddress, length), length);
+    public void Unprotect(ulong guestAddress, ulong length)
+    {
+        // A writer may have asked before this was disposed of, and come to this after it.
+        lock (_gate)
+        {
+            if (!_isClosed)
+                _fd.Unprotect(HostAddress(guestAddress, length), length);
+        }
+    }
 
     /// <summary>The host is about to write a range.</summary>
     internal void BeforeWrite(ulong guestAddress, ulong length)
@@ -78,12 +88,15 @@ internal sealed class LinuxWriteProtection : IWriteProtection
         _onDisposed();
         _stop.Set();
         _faults.Join();
-        Close();
+        Close(_slots.Length);
     }
 
-    private void Close()
+    // Only what is registered here: older kernels let one userfaultfd take the memory away from another.
+    private void Close(int registered)
     {
-        foreach (var slot in _slots)
+        lock (_gate)
+            _isClosed = true;
+        foreach (var slot in _slots.Take(registered))
             _fd.Unregister(slot.HostAddress, slot.Region.SizeBytes);
         _fd.Dispose();
         _stop.Dispose();

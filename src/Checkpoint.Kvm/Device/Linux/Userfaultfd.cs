@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Runtime.InteropServices;
 using Checkpoint.Kvm.Abi;
 using Checkpoint.Kvm.Interop;
 
@@ -11,13 +10,8 @@ namespace Checkpoint.Kvm.Device.Linux;
 /// </summary>
 internal sealed unsafe class Userfaultfd : IDisposable
 {
-    private const ulong ApiVersion = 0xaa;
     private const ulong FeatureMove = 1UL << 16;
     private const ulong RegisterMissing = 1;
-    private const int NonBlocking = 0x800;
-    private const int Flags = Libc.O_CLOEXEC | NonBlocking;
-
-    private static readonly nint s_userfaultfd = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 323 : 282;
 
     private readonly KvmFd _fd;
 
@@ -97,54 +91,16 @@ internal sealed unsafe class Userfaultfd : IDisposable
 
     /// <summary>Takes the faults that have been reported, without waiting.</summary>
     /// <returns>How many there were.</returns>
-    internal int Read(Span<uffd_msg> messages)
-    {
-        // The messages belong to the caller and are pinned for the call; the kernel writes at most as many bytes as it is told.
-        fixed (uffd_msg* pointer = messages)
-        {
-            var bytes = Libc.read(_fd, pointer, (nuint)(messages.Length * sizeof(uffd_msg)));
-            return bytes < 0 ? 0 : (int)(bytes / sizeof(uffd_msg));
-        }
-    }
+    internal int Read(Span<uffd_msg> messages) => UserfaultfdOpening.Read(_fd, messages);
 
     public void Dispose() => _fd.Dispose();
 
     private static Userfaultfd? TryOpen(ulong features, out string? obstacle)
     {
-        var fd = Open(out var errno);
-        if (fd is null)
-        {
-            obstacle = $"userfaultfd is not permitted here ({Errno.NameOf(errno)}); it takes CAP_SYS_PTRACE, or access to /dev/userfaultfd";
-            return null;
-        }
-
-        var argument = new uffdio_api { api = ApiVersion, features = features };
-        var result = Ioctl.TryPointer(fd, UserfaultfdRequests.Api, &argument);
-        if (result >= 0)
-        {
-            obstacle = null;
+        var fd = UserfaultfdOpening.TryOpen(features, out var errno, out obstacle);
+        if (fd is not null)
             return new Userfaultfd(fd, (features & FeatureMove) != 0);
-        }
-
-        fd.Dispose();
-        obstacle = $"the kernel's userfaultfd is of another kind (UFFDIO_API: {Errno.NameOf(-result)})";
-        return null;
-    }
-
-    private static KvmFd? Open(out int errno)
-    {
-        errno = 0;
-        var fd = Libc.syscall(s_userfaultfd, Flags, 0, 0);
-        if (fd >= 0)
-            return KvmFd.Adopt((int)fd, closes: true);
-        errno = Marshal.GetLastPInvokeError();
-        using var device = Libc.open("/dev/userfaultfd", Libc.O_RDWR | Libc.O_CLOEXEC);
-        if (device.IsInvalid)
-            return null;
-        fd = Libc.ioctl(device, UserfaultfdRequests.New.Code, (nuint)Flags);
-        if (fd >= 0)
-            return KvmFd.Adopt((int)fd, closes: true);
-        errno = Marshal.GetLastPInvokeError();
+        obstacle ??= $"the kernel's userfaultfd is of another kind (UFFDIO_API: {Errno.NameOf(errno)})";
         return null;
     }
 }
