@@ -24,6 +24,7 @@ public sealed record RegisterPolicy(string Name, ImmutableArray<RegisterRule> Ru
             Ignore("IA32_MPERF", "Counts cycles of the host's processor."),
             Ignore("IA32_APERF", "Counts cycles of the host's processor."),
             Ignore("lapic.tmcct", "Counts down from lapic.tmict.", ulong.MaxValue),
+            Ignore("lapic.ppr", "Is made from lapic.tpr and lapic.isr, and brought up to date by the set; what was read may be older.", ulong.MaxValue),
             Ignore("clock", "The guest's clock goes on.", ulong.MaxValue),
             Ignore("clock.flags", "Says how the clock was read, not what it is.", ulong.MaxValue),
             Ignore("clock.realtime", "The host's time of the read.", ulong.MaxValue),

@@ -29,6 +29,17 @@ public sealed class StateComparisonTests
         Assert.Equal(["lapic.tmcct"], report.Leniences);
     }
 
+    [Fact]
+    public void A_processor_priority_follows_from_what_is_compared()
+    {
+        var wanted = new byte[1024];
+        var found = new byte[1024];
+        (wanted[0xa0], wanted[0x80], found[0x80]) = (0x40, 1, 2); // ppr of an interrupt that has ended; tpr
+        var report = Compare(RegisterPolicy.Strict, [(StateIds.X64Lapic, wanted)], [(StateIds.X64Lapic, found)]);
+        Assert.Equal(["lapic.tpr"], report.Refusals.Select(each => each.Register));
+        Assert.Equal(["lapic.ppr"], report.Leniences);
+    }
+
     [Theory]
     [InlineData(1, 5, true)]
     [InlineData(5, 1, true)]
