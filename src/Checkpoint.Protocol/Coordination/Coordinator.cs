@@ -55,8 +55,6 @@ public sealed partial class Coordinator
         ArgumentNullException.ThrowIfNull(history.Registration);
         for (var i = 0; i < participants.Length; i++)
             ArgumentOutOfRangeException.ThrowIfNotEqual(participants[i].Index, i);
-        if (options.MaxPause is { } max)
-            ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(max, TimeSpan.Zero);
         History = history;
         _participants = participants;
         _options = options;

@@ -52,10 +52,10 @@ public sealed record CoordinatorOptions
     public CheckpointMode Mode { get; init => field = OptionLimits.Mode(value); } = CheckpointMode.Full;
 
     /// <summary>How long a checkpoint may pause the guest, from the first kick until the last participant runs again; null for as long as it takes.</summary>
-    public TimeSpan? MaxPause { get; init; }
+    public TimeSpan? MaxPause { get; init => field = value is { } most ? OptionLimits.Pause(most) : null; }
 
     /// <summary>What happens where the rest of the memory would make the pause longer than <see cref="MaxPause"/>.</summary>
-    public OverMaxPause OverMaxPause { get; init; } = OverMaxPause.Protect;
+    public OverMaxPause OverMaxPause { get; init => field = OptionLimits.Over(value); } = OverMaxPause.Protect;
 
     /// <summary>
     /// How many checkpoints a restore may have to read: an increment's chain, the full checkpoint at its bottom included. The next

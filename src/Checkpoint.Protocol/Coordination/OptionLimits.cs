@@ -29,6 +29,16 @@ public static class OptionLimits
     public static TimeSpan Grace(TimeSpan value, [CallerMemberName] string option = "") =>
         Between(value, TimeSpan.Zero, LongestDeadline, "a duration from 0ms to 1d", option);
 
+    /// <summary>The longest pause of a guest: more than none, and at most <see cref="LongestDeadline"/>.</summary>
+    /// <exception cref="OptionOutOfRangeException">It is another one.</exception>
+    public static TimeSpan Pause(TimeSpan value, [CallerMemberName] string option = "") =>
+        Between(value, TimeSpan.FromMicroseconds(1), LongestDeadline, "a duration from 0.001ms to 1d", option);
+
+    /// <summary>One of the ways to meet a pause that would be too long.</summary>
+    /// <exception cref="OptionOutOfRangeException">It is none.</exception>
+    public static OverMaxPause Over(OverMaxPause value, [CallerMemberName] string option = "") =>
+        Enum.IsDefined(value) ? value : throw new OptionOutOfRangeException(option, value.ToString("D"), "protect, refuse or exceed");
+
     /// <summary>The time from one checkpoint of a schedule to the next: from <see cref="ShortestInterval"/> to <see cref="LongestInterval"/>.</summary>
     /// <exception cref="OptionOutOfRangeException">It is another one.</exception>
     public static TimeSpan Interval(TimeSpan value, [CallerMemberName] string option = "") =>

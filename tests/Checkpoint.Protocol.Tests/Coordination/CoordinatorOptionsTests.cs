@@ -21,7 +21,10 @@ public sealed class CoordinatorOptionsTests
             ("ParkDeadline", () => s_sound with { ParkDeadline = wrong }),
             ("CaptureDeadline", () => s_sound with { CaptureDeadline = wrong }),
             ("ResumeDeadline", () => s_sound with { ResumeDeadline = wrong }),
+            ("StoreDeadline", () => s_sound with { StoreDeadline = wrong }),
             ("RecoverDeadline", () => s_sound with { RecoverDeadline = wrong }),
+            ("RestoreDeadline", () => s_sound with { RestoreDeadline = wrong }),
+            ("StopDeadline", () => s_sound with { StopDeadline = wrong }),
         })
         {
             var refused = Assert.Throws<OptionOutOfRangeException>(set);
@@ -37,6 +40,8 @@ public sealed class CoordinatorOptionsTests
         AssertRefused("Keep = -5: write a whole number from 1", () => s_sound with { Keep = -5 });
         AssertRefused("Keep = 0: write a whole number from 1", () => s_sound with { Keep = 0 });
         AssertRefused("Mode = 7: write full or incremental", () => s_sound with { Mode = (CheckpointMode)7 });
+        AssertRefused("MaxPause = 0ms: write a duration from 0.001ms to 1d", () => s_sound with { MaxPause = TimeSpan.Zero });
+        AssertRefused("OverMaxPause = 9: write protect, refuse or exceed", () => s_sound with { OverMaxPause = (OverMaxPause)9 });
         AssertRefused("StoreGrace = infinite: write a duration from 0ms to 1d", () => s_sound with { StoreGrace = Timeout.InfiniteTimeSpan });
         AssertRefused("StoreGrace = -0.5ms: write a duration from 0ms to 1d", () => s_sound with { StoreGrace = TimeSpan.FromMicroseconds(-500) });
     }
