@@ -147,12 +147,15 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
             EndUnasked(attached);
     }
 
-    /// <summary>The machine's actor has ended, whoever ended it: what it held is given back even where nobody holds the machine.</summary>
+    /// <summary>
+    /// The machine's actor has ended. Where nobody had asked for that, what it held is given back: perhaps nobody holds the machine.
+    /// Who asked it to stop gives the machine up when they like.
+    /// </summary>
     public void OnGuardianEnded()
     {
         lock (_gate)
             _hasGuardianEnded = true;
-        if (Attached is { } attached)
+        if (Attached is { IsStopRequested: false } attached)
             EndUnasked(attached);
     }
 

@@ -42,6 +42,25 @@ public sealed class MachineDoorTests : ActorSystemTests
     }
 
     [Fact]
+    public async Task A_machine_that_was_stopped_is_held_until_who_holds_it_gives_it_up()
+    {
+        using var guest = Guest();
+        var attachment = new MachineAttachment(guest.Machine, guest) { Devices = [new GuestDevice(guest)], Options = Bench.Patient() };
+        await using (var machine = await Extension.Engine.AttachAsync("a", attachment))
+        {
+            var actor = await Sys.ActorSelection("/user/checkpoint/a").ResolveOne(Patience);
+            Watch(actor);
+            machine.Start();
+            await machine.StopAsync();
+            await ExpectTerminatedAsync(actor, Patience);
+            await Task.Delay(50);
+            Assert.Equal(StoreFailure.Held, Assert.Throws<StoreException>(() => Extension.Engine.Store.Lock("a")).Failure);
+        }
+
+        Extension.Engine.Store.Lock("a").Dispose();
+    }
+
+    [Fact]
     public async Task A_suspended_machine_stands_still_is_checkpointed_as_it_stands_and_runs_on()
     {
         using var guest = Guest(vcpus: 2);

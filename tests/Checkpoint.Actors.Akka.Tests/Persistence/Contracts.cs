@@ -37,6 +37,14 @@ public static class Contracts
     public sealed record Timings([property: Key(0)] long PauseUs, [property: Key(1)] long ParkUs, [property: Key(2)] long CaptureUs, [property: Key(3)] long StoreUs);
 
     [MessagePackObject]
+    public sealed record Taking(
+        [property: Key(0)] int Way,
+        [property: Key(1)] int Rounds,
+        [property: Key(2)] long PagesLeft,
+        [property: Key(3)] long PrepareUs,
+        [property: Key(4)] long CaptureUs);
+
+    [MessagePackObject]
     public sealed record Committed(
         [property: Key(0)] byte[] Previous,
         [property: Key(1)] DateTime At,
@@ -52,7 +60,8 @@ public static class Contracts
         [property: Key(11)] long MemoryBytes,
         [property: Key(12)] long DirtyPages,
         [property: Key(13)] Timings Timings,
-        [property: Key(14)] string Batching);
+        [property: Key(14)] string Batching,
+        [property: Key(15)] Taking Taking);
 
     [MessagePackObject]
     public sealed record Aborted(

@@ -25,7 +25,7 @@ internal static class Samples
         8 << 20,
         2048,
         new CheckpointTimings(1500, 300, 700, 9000),
-        "msrs") { At = At };
+        "msrs") { At = At, Taking = new MemoryTaking(MemoryWay.Precopied, 2, 17, 3000, 200) };
 
     public static IReadOnlyList<MachineEvent> All { get; } =
     [
