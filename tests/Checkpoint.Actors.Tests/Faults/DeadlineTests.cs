@@ -114,7 +114,12 @@ public sealed class DeadlineTests : IDisposable
         using var kvm = new FaultyKvm(_kvm, _faults);
         using var guest = Guest(kvm);
         await using var machine = await engine.AttachAsync(Bench.Vm, Attachment(guest));
+        // A vCPU that does not run yet is not kicked.
+        var runs = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _faults.Injected += _ => runs.TrySetResult();
+        _faults.On("KVM_RUN", vcpu: 1, call: 1).Delay(TimeSpan.FromTicks(1));
         machine.Start();
+        await runs.Task;
         _faults.On(FaultCalls.Kick, vcpu: 1, call: 1).Fail(Errno.EAGAIN);
         var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await machine.CheckpointAsync());
         Assert.Equal(("vcpu 1", Errno.EAGAIN), (aborted.Abort.Participant, aborted.Abort.Errno));
