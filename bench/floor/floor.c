@@ -30,7 +30,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { KICK = 39, FEW_PAGES = 128, MAX_ROUNDS = 30, CHUNK_PAGES = 4096 };
+enum { KICK = 39, FEW_PAGES = 16, MAX_ROUNDS = 30, CHUNK_PAGES = 4096 };
 
 static struct machine m;
 static int tid[MAX_VCPUS];

@@ -51,6 +51,9 @@ internal sealed class MachineActor : ThreadedActor
         base.Tell(message);
     }
 
+    // From the kick until the vCPUs are out of the guest it is some 80 µs.
+    protected override TimeSpan Lingering => _machine.Vcpus.Length < Environment.ProcessorCount ? TimeSpan.FromMicroseconds(300) : TimeSpan.Zero;
+
     protected override void Prepare(RoundId round, CheckpointMode mode, PauseLimit? limit)
     {
         if (_preparation is not { } preparation || preparation.Round != round)

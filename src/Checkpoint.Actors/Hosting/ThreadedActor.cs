@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Checkpoint.Kvm.Running;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
@@ -10,6 +11,8 @@ namespace Checkpoint.Actors.Hosting;
 /// </summary>
 internal abstract class ThreadedActor : IParticipantActor, IActivity
 {
+    private const int SpinsPerLook = 10;
+
     private static readonly TimeSpan s_lookInEvery = TimeSpan.FromMilliseconds(1);
 
     // Whose capture the calling thread looks for when its own report has been heard.
@@ -25,6 +28,9 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     private bool _isStopping;
     private bool _isAtWork;
     private volatile bool _looksIn;
+    private volatile bool _hasMessages;
+    private bool _expectsCapture;
+    private bool _lingers;
 
     // Of the round that the last message belonged to; made on the coordinator's thread, before the guest waits. A message
     // travels with its own round's reports, because an actor that hung may still be at work for a round that is over.
@@ -59,6 +65,7 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
             if (_reports?.Round != message.Round)
                 _reports = new RoundReports(message.Round, Participant.Index);
             _messages.Enqueue((message, _reports));
+            _hasMessages = true;
         }
 
         if (t_helped != this || message is not CoordinatorEffect.CaptureParticipant)
@@ -81,7 +88,14 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
             t_helped = null;
         }
 
-        if (!TryTakeCapture(out var message, out var reports))
+        Help(isLast: false);
+    }
+
+    /// <summary>Does the capture where nobody is at it, or about to be.</summary>
+    /// <param name="isLast">Whether the calling thread has nothing else to do: then it does not leave it to one that is about to.</param>
+    public void Help(bool isLast)
+    {
+        if (!TryTakeCapture(isLast, out var message, out var reports))
             return;
         Answer(message, reports);
         bool isMore;
@@ -117,6 +131,11 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     {
     }
 
+    /// <summary>
+    /// How long its own thread looks for the order to capture before it sleeps, after it has prepared. Zero where the vCPUs need that processor.
+    /// </summary>
+    protected virtual TimeSpan Lingering => TimeSpan.Zero;
+
     protected abstract void Park();
 
     protected abstract void Capture();
@@ -129,7 +148,7 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
         while (Step(out var pause))
         {
             // A signal may stand for several messages, or for one that was taken already: then the queue is looked at again.
-            if (pause is not { } atMost)
+            if (pause is not { } atMost || Lingered())
                 continue;
             if (atMost == Timeout.InfiniteTimeSpan)
                 _wake.Wait();
@@ -148,6 +167,7 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
             // One message at a time, whoever does it.
             next = default;
             isFound = !_isAtWork && _messages.TryDequeue(out next);
+            _hasMessages = _messages.Count > 0;
             isOver = !isFound && !_isAtWork && _isStopping;
             _isAtWork |= isFound;
         }
@@ -199,16 +219,40 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     }
 
     // Where something else comes first, or the actor's own thread is at work, that thread does all of it.
-    private bool TryTakeCapture(out CoordinatorEffect.ParticipantEffect message, out RoundReports reports)
+    private bool TryTakeCapture(bool isLast, out CoordinatorEffect.ParticipantEffect message, out RoundReports reports)
     {
         lock (_gate)
         {
-            var isThere = _messages.TryPeek(out var next) && next.Message is CoordinatorEffect.CaptureParticipant && !_isAtWork;
+            var isThere = _messages.TryPeek(out var next) && next.Message is CoordinatorEffect.CaptureParticipant && !_isAtWork && (isLast || !_lingers);
             (message, reports) = next;
             if (!isThere)
                 return false;
             _messages.Dequeue();
+            _hasMessages = _messages.Count > 0;
             return _isAtWork = true;
+        }
+    }
+
+    // The thread that prepared last has just kicked the vCPUs: while they come out of the guest it stays awake, to capture beside
+    // them what would otherwise be captured one after another.
+    private bool Lingered()
+    {
+        if (!_expectsCapture)
+            return false;
+        _expectsCapture = false;
+        if (Lingering == TimeSpan.Zero)
+            return false;
+        lock (_gate)
+            _lingers = true;
+        var begun = Stopwatch.GetTimestamp();
+        while (!_hasMessages && Stopwatch.GetElapsedTime(begun) < Lingering)
+            Thread.SpinWait(SpinsPerLook);
+
+        // Under the lock: a capture that was left to this thread is seen.
+        lock (_gate)
+        {
+            _lingers = false;
+            return _messages.Count > 0;
         }
     }
 
@@ -219,6 +263,7 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
             case CoordinatorEffect.PrepareParticipant prepare:
                 Prepare(prepare.Round, prepare.Mode, prepare.Limit);
                 _looksIn = true;
+                _expectsCapture = true;
                 return reports.Prepared;
             case CoordinatorEffect.SettleParticipant settle:
                 _looksIn = false;

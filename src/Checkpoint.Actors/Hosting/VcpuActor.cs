@@ -192,7 +192,12 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
             Report(token, static reports => reports.Parked);
     }
 
-    void IVcpuObserver.OnCaptured(long token) => Report(token, static reports => reports.Captured);
+    void IVcpuObserver.OnCaptured(long token)
+    {
+        Report(token, static reports => reports.Captured);
+        // Whoever was about to capture the machine may have lost its processor.
+        Helped?.Help(isLast: true);
+    }
 
     void IVcpuObserver.OnResumed(long token)
     {

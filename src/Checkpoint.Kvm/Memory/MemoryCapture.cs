@@ -19,7 +19,9 @@ namespace Checkpoint.Kvm.Memory;
 public sealed class MemoryCapture : IDisposable
 {
     private const int MaxRounds = 30;
-    private const long FewPages = 128;
+    // A round more costs what copying so many does.
+    private const long FewPages = 16;
+    private const long SparePages = 128;
 
     private readonly IGuestMemory _memory;
     private readonly PageBuffer _buffer;
@@ -80,7 +82,7 @@ public sealed class MemoryCapture : IDisposable
         if (_dirty is not null)
         {
             (rounds, left) = CopyRounds(_dirty, cancellationToken);
-            _buffer.MakeReady((2 * left) + FewPages);
+            _buffer.MakeReady((2 * left) + SparePages);
         }
         else
         {
@@ -192,7 +194,7 @@ public sealed class MemoryCapture : IDisposable
     {
         dirty.MoveTo(_left);
         var count = _left.Count;
-        _buffer.Reserve(count + FewPages, cancellationToken);
+        _buffer.Reserve(count + SparePages, cancellationToken);
         for (var round = 1; ; round++)
         {
             // Before the copy, which may be cancelled half way: what has a place in the buffer is among the taken.
