@@ -50,6 +50,9 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     /// <summary>Whether a thread of its own drives it.</summary>
     protected bool HasOwnThread { get; private set; }
 
+    /// <summary>Whether a thread that somebody waits for may do the capture: it must be over in no time, or end with an error.</summary>
+    protected virtual bool MayBeHelped => false;
+
     public void Start() => _thread.Start();
 
     public virtual void Tell(CoordinatorEffect.ParticipantEffect message)
@@ -71,6 +74,12 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     /// </summary>
     public void HelpAfter<TState>(TState state, Action<TState> report)
     {
+        if (!MayBeHelped)
+        {
+            report(state);
+            return;
+        }
+
         t_helped = this;
         try
         {
