@@ -48,7 +48,7 @@ var beds = Bed.All.Where(bed => machine is null ? File.Exists("/dev/kvm") || bed
 switch (verb)
 {
     case "run":
-        var runs = new RunSoak((int)seed, duration ?? TimeSpan.FromMinutes(1));
+        var runs = new RunSoak(seed, duration ?? TimeSpan.FromMinutes(1));
         return life is { } number ? await runs.LiveOneAsync(number) : await runs.RunAsync();
     case "every-call":
         var calls = EveryCall.Calls.Where(each => call is null ? after is null || string.CompareOrdinal(each, after) > 0 : each == call);

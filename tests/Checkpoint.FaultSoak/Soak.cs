@@ -48,7 +48,7 @@ internal sealed class Soak(IReadOnlyList<Bed> beds, ulong seed, TimeSpan duratio
         var told = begun;
         while (Stopwatch.GetElapsedTime(begun) < duration)
         {
-            var rehearsal = await LiveAsync(++lives, plan => RandomFaults.Arm(plan, new Random(HashCode.Combine(seed, lives)))).ConfigureAwait(false);
+            var rehearsal = await LiveAsync(++lives, plan => RandomFaults.Arm(plan, new Random(Seeds.Of(seed, (long)lives)))).ConfigureAwait(false);
             if (rehearsal is null)
                 return 1;
             acknowledged += rehearsal.Acknowledged;

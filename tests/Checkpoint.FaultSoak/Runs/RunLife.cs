@@ -23,6 +23,7 @@ internal sealed class RunLife(int seed, string folder)
     private readonly Random _random = new(seed);
     private readonly Ledger _ledger = new(Path.Combine(folder, "store.db"), s_deadlock);
     private readonly List<string> _broken = [];
+    private readonly List<string> _typed = [];
 
     /// <summary>What did not hold; empty for a good life.</summary>
     public IReadOnlyList<string> Broken => _broken;
@@ -64,6 +65,8 @@ internal sealed class RunLife(int seed, string folder)
 
         if (_broken.Count == 0)
             _broken.AddRange(await _ledger.LookAsync(folder).ConfigureAwait(false));
+        if (_broken.Count > 0)
+            _broken[^1] += string.Concat(_typed.Select(each => "\n    " + each));
     }
 
     private async Task RunAsync(RunArguments arguments, string vm, bool isHealthy)
@@ -74,9 +77,10 @@ internal sealed class RunLife(int seed, string folder)
         await File.WriteAllTextAsync(file, FaultFileText.Of(faults)).ConfigureAwait(false);
         var words = isHealthy ? arguments.Words : [.. arguments.Words, "--faults", file];
         var end = await Command.RunAsync(arguments.InterruptAfter, s_deadlock, ["run", "--store", _ledger.Store, .. words]).ConfigureAwait(false);
+        _typed.Add($"{end?.ToString() ?? string.Join(' ', words)}; faults: {FaultFileText.Of(faults)}");
         if (end is null)
         {
-            Break($"DEADLOCK: it has not ended {s_deadlock.TotalSeconds} s after it was asked to stop: {string.Join(' ', arguments.Words)}", file);
+            _broken.Add($"DEADLOCK: it has not ended {s_deadlock.TotalSeconds} s after it was asked to stop");
             return;
         }
 
@@ -85,12 +89,10 @@ internal sealed class RunLife(int seed, string folder)
         Aborted += end.Of("aborted").Count();
         Faults.AddRange(end.Of("fault").Select(fault => (fault.GetProperty("kind").GetString()!, fault.GetProperty("phase").GetString() ?? "outside")));
         // What cannot be read is as good as damaged.
-        var mayBeDamaged = faults.Rules.Any(rule => FaultCalls.Matching(rule.When.Call).Contains(FaultCalls.FileRead));
+        var mayBeDamaged = faults.Rules.Any(rule => FaultCalls.Matching(rule.When.Call).Any(call => call is FaultCalls.FileRead or FaultCalls.FileOpen));
         foreach (var finding in Judge(end, isHealthy, mayBeDamaged).Concat(_ledger.Note(vm, end)))
-            Break($"{end}: {finding}", file);
+            _broken.Add(finding);
     }
-
-    private void Break(string what, string file) => _broken.Add($"{what}\n    faults: {File.ReadAllText(file)}");
 
     // What docs/CLI.md promises of every run.
     private static IEnumerable<string> Judge(CommandEnd end, bool isHealthy, bool mayBeDamaged)

@@ -4,7 +4,7 @@ using Checkpoint.Kvm.Device.Linux;
 namespace Checkpoint.FaultSoak.Runs;
 
 /// <summary>Lives of the <c>run</c> command under random faults, one after another in this process.</summary>
-internal sealed class RunSoak(int seed, TimeSpan duration)
+internal sealed class RunSoak(ulong seed, TimeSpan duration)
 {
     private const int HealthyLives = 4;
     private const int MostBroken = 20;
@@ -81,7 +81,7 @@ internal sealed class RunSoak(int seed, TimeSpan duration)
         var folder = Directory.CreateTempSubdirectory("checkpoint-runs-").FullName;
         try
         {
-            var life = new RunLife(HashCode.Combine(seed, number), folder);
+            var life = new RunLife(Seeds.Of(seed, number), folder);
             await life.LiveAsync(isHealthy).ConfigureAwait(false);
             foreach (var (exitCode, count) in life.Ends)
                 _ends[exitCode] = _ends.GetValueOrDefault(exitCode) + count;
