@@ -81,6 +81,9 @@ internal sealed class Lab : IAsyncDisposable
     {
         public string Name => GuestMachine.DeviceName;
 
+        // What the exit handler has left in memory is copied, nothing more.
+        public bool CapturesAtOnce => true;
+
         public ReadOnlyMemory<byte> Capture() => guest.CaptureDevice();
     }
 }

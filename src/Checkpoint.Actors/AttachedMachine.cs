@@ -155,8 +155,9 @@ public sealed class AttachedMachine : IAsyncDisposable
         finally
         {
             if (_coordinator.LeavesWriteBehind)
-                KeptLocks.Keep(_held);
-            KeptLocks.GiveBack(_held);
+                KeptLocks.Keep(_held, _coordinator.LastWrite);
+            else
+                KeptLocks.GiveBack(_held);
             _onDisposed(this);
         }
     }

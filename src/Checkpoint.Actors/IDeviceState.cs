@@ -14,6 +14,13 @@ public interface IDeviceState
     /// next call.
     /// </summary>
     ReadOnlyMemory<byte> Capture();
+
+    /// <summary>
+    /// Whether <see cref="Capture"/> only copies what lies in memory. Then it is called on the thread of the vCPU that parked last, which spares the guest the
+    /// time in which another thread wakes; and that vCPU stays parked for as long as the call takes, past every deadline. Leave it false where a capture may
+    /// have to wait for anybody: it is called on the machine's own thread then. Asked for once, when the machine is attached.
+    /// </summary>
+    bool CapturesAtOnce => false;
 }
 
 /// <summary>

@@ -64,6 +64,48 @@ public sealed class DeviceFailureTests
     }
 
     [KvmFact]
+    public async Task A_device_without_threads_that_hangs_keeps_no_vcpu_whichever_parked_last()
+    {
+        await using var bench = Bench.Open();
+        using var hang = new Hang();
+        var device = new PassiveDevice(hang.Enter);
+        using var guest = bench.Guest();
+        var exits = new ExitProbe(guest, 2);
+        await using var machine = await bench.AttachAsync(guest, s_impatient, exits, [device]);
+        machine.Start();
+
+        var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await machine.CheckpointAsync().WaitAsync(TimeSpan.FromSeconds(15)));
+        Assert.Equal(("machine was not captured within 800 ms of the round's beginning", "machine"), (aborted.Abort.Reason, aborted.Abort.Participant));
+        Assert.True(hang.Begun.IsCompleted);
+        await exits.AllVcpusGoOnAsync();
+        await AssertAbortIsAllThatIsLeftAsync(bench, aborted.Abort);
+
+        hang.End();
+        await UntilCommittedAsync(machine);
+        await bench.RestoreAndRunOnAsync(1);
+    }
+
+    [KvmTheory]
+    [InlineData(true, "vcpu")]
+    [InlineData(false, "machine")]
+    public async Task A_device_is_captured_where_a_vcpu_waits_for_it_only_if_it_says_that_it_is_at_once(bool capturesAtOnce, string thread)
+    {
+        await using var bench = Bench.Open();
+        var where = new List<string>();
+        using var guest = bench.Guest();
+        await using var machine = await bench.AttachAsync(guest, devices: [new PassiveDevice(() => where.Add(Thread.CurrentThread.Name ?? ""), capturesAtOnce)]);
+        machine.Start();
+        for (var round = 0; round < 20; round++)
+            await Bench.CommittedAsync(machine);
+        Assert.Equal(20, where.Count);
+        // Where the machine's own thread looked first it has done it itself.
+        if (capturesAtOnce)
+            Assert.Contains(where, name => name.StartsWith(thread, StringComparison.Ordinal));
+        else
+            Assert.All(where, name => Assert.Equal(thread, name));
+    }
+
+    [KvmFact]
     public async Task A_device_that_throws_in_resume_does_not_keep_the_guest_and_its_checkpoint_is_good()
     {
         await using var bench = Bench.Open();
@@ -97,6 +139,19 @@ public sealed class DeviceFailureTests
         Assert.Equal("device probe did not park within 400 ms", aborted.Abort.Reason);
         hang.End();
         await UntilCommittedAsync(machine);
+    }
+
+    private sealed class PassiveDevice(Action capturing, bool capturesAtOnce = false) : IDeviceState
+    {
+        public string Name => "passive";
+
+        public bool CapturesAtOnce => capturesAtOnce;
+
+        public ReadOnlyMemory<byte> Capture()
+        {
+            capturing();
+            return new byte[] { 1 };
+        }
     }
 
     private static async Task UntilCommittedAsync(AttachedMachine machine)

@@ -8,8 +8,9 @@ namespace Checkpoint.FaultSoak;
 /// <param name="Call">The call.</param>
 /// <param name="Reached">The last n at which a run had a failure.</param>
 /// <param name="Runs">How many runs there were.</param>
+/// <param name="Next">The n to go on with; null where a run had no failure.</param>
 /// <param name="Broken">What did not hold, each with the n.</param>
-internal sealed record CallReport(string Call, long Reached, int Runs, IReadOnlyList<string> Broken);
+internal sealed record CallReport(string Call, long Reached, int Runs, long? Next, IReadOnlyList<string> Broken);
 
 /// <summary>
 /// A call fails on its n-th time, for n = 1, 2, … until a run has no failure; each n once alone and once lasting from there on.
@@ -19,6 +20,9 @@ internal static class EveryCall
     private const int Checkpoints = 3;
     private const int Eio = 5;
     private const int Enospc = 28;
+
+    // Only a deadlock takes so long, however busy the machine is: a run has no hang in it, and less than a second's work.
+    private static readonly TimeSpan s_deadlock = TimeSpan.FromMinutes(10);
 
     /// <summary>Deadlines that only a hang reaches, but for a store that stays away.</summary>
     public static CoordinatorOptions Options { get; } = new()
@@ -37,23 +41,28 @@ internal static class EveryCall
     /// <param name="bed">Where.</param>
     /// <param name="call">Which call.</param>
     /// <param name="next">The n after an n; null: no further.</param>
-    public static async Task<CallReport> WalkAsync(Bed bed, string call, Func<long, long?> next)
+    /// <param name="from">The first n.</param>
+    public static async Task<CallReport> WalkAsync(Bed bed, string call, Func<long, long?> next, long from = 1)
     {
         var broken = new List<string>();
         var (runs, reached) = (0, 0L);
-        foreach (var lasting in (bool[])[false, true])
+        List<bool> ways = [false, true];
+        long? last = null;
+        for (long? n = from; n is { } number && ways.Count > 0; n = next(number))
         {
-            for (long? n = 1; n is { } number; n = next(number))
+            foreach (var lasting in ways.ToList())
             {
-                var hits = await RunAsync(bed, call, number, lasting, broken).ConfigureAwait(false);
                 runs++;
-                if (hits == 0)
-                    break;
-                reached = Math.Max(reached, number);
+                if (await RunAsync(bed, call, number, lasting, broken).ConfigureAwait(false) == 0)
+                    ways.Remove(lasting);
+                else
+                    reached = number;
             }
+
+            last = number;
         }
 
-        return new CallReport(call, reached, runs, broken);
+        return new CallReport(call, reached, runs, ways.Count == 0 ? null : last + 1, broken);
     }
 
     /// <summary>One run.</summary>
@@ -66,9 +75,9 @@ internal static class EveryCall
             var rehearsal = new Rehearsal(bed, folder, (ulong)number, Options);
             var run = rehearsal.RunAsync(faults => Arm(faults, call, number, lasting), Checkpoints, isOnDisk: !bed.IsSimulated);
             var what = $"{bed.Name} {call} n={number}{(lasting ? " lasting" : "")}";
-            if (await Task.WhenAny(run, Task.Delay(TimeSpan.FromSeconds(120))).ConfigureAwait(false) != run)
+            if (await Task.WhenAny(run, Task.Delay(s_deadlock)).ConfigureAwait(false) != run)
             {
-                broken.Add($"{what}: it did not end within 120 s");
+                broken.Add($"{what}: it did not end within {s_deadlock.TotalMinutes} minutes");
                 return 1;
             }
 

@@ -4,14 +4,35 @@ using System.Globalization;
 namespace Checkpoint.FaultSoak;
 
 /// <summary>What this process holds of things that leak.</summary>
-/// <param name="Threads">All threads.</param>
-/// <param name="EngineThreads">Those of vCPUs, machines, devices and stores, by their names.</param>
-/// <param name="Fds">File descriptors.</param>
-/// <param name="KvmFds">Of these those of VMs and vCPUs.</param>
+/// <param name="ThreadKinds">How many threads there are of each name, its numbers left out.</param>
+/// <param name="FdKinds">How many file descriptors there are of each kind.</param>
+/// <param name="Mappings">Mapped ranges of memory.</param>
 /// <param name="ResidentBytes">Resident memory.</param>
 /// <param name="ManagedBytes">Managed memory in use.</param>
-internal sealed record Figures(int Threads, int EngineThreads, int Fds, int KvmFds, long ResidentBytes, long ManagedBytes)
+internal sealed record Figures(
+    IReadOnlyDictionary<string, int> ThreadKinds, IReadOnlyDictionary<string, int> FdKinds, int Mappings, long ResidentBytes, long ManagedBytes)
 {
+    private const double MiB = 1 << 20;
+    private const string AnonymousInode = "anon_inode:";
+
+    private static readonly string[] s_engineThreads = ["machine", "store", "vcpu", "device", "memory "];
+    private static readonly string[] s_engineFds = ["kvm", "userfaultfd", ".db", ".lock", ".segment"];
+
+    /// <summary>All threads.</summary>
+    public int Threads => ThreadKinds.Values.Sum();
+
+    /// <summary>Those of vCPUs, machines, devices and stores, by their names.</summary>
+    public int EngineThreads => ThreadKinds.Where(kind => s_engineThreads.Any(name => kind.Key.StartsWith(name, StringComparison.Ordinal))).Sum(kind => kind.Value);
+
+    /// <summary>File descriptors.</summary>
+    public int Fds => FdKinds.Values.Sum();
+
+    /// <summary>Of these those of KVM, of its VMs and of their vCPUs.</summary>
+    public int KvmFds => FdKinds.Where(kind => kind.Key.Contains("kvm", StringComparison.Ordinal)).Sum(kind => kind.Value);
+
+    /// <summary>Of these those that the engine opens: KVM's, those of guest memory, and the store's files.</summary>
+    public int EngineFds => FdKinds.Where(kind => s_engineFds.Any(name => kind.Key.Contains(name, StringComparison.Ordinal))).Sum(kind => kind.Value);
+
     /// <summary>The figures now, after a collection.</summary>
     public static Figures Take()
     {
@@ -19,26 +40,54 @@ internal sealed record Figures(int Threads, int EngineThreads, int Fds, int KvmF
         GC.WaitForPendingFinalizers();
         GC.Collect();
         using var process = Process.GetCurrentProcess();
-        var names = Directory.GetDirectories("/proc/self/task").Select(NameOf).ToList();
-        var fds = Directory.GetFiles("/proc/self/fd").Select(fd => File.ResolveLinkTarget(fd, returnFinalTarget: false)?.ToString() ?? "").ToList();
         return new Figures(
-            names.Count,
-            names.Count(name => name is "machine" or "store" || name.StartsWith("vcpu ", StringComparison.Ordinal) || name.StartsWith("device ", StringComparison.Ordinal)),
-            fds.Count,
-            fds.Count(target => target.Contains("kvm-v", StringComparison.Ordinal)),
+            Count(Directory.GetDirectories("/proc/self/task").Select(NameOf).Where(name => name.Length > 0)),
+            Count(Directory.GetFiles("/proc/self/fd").Select(KindOf).Where(kind => kind.Length > 0)),
+            File.ReadLines("/proc/self/maps").Count(),
             process.WorkingSet64,
             GC.GetTotalMemory(forceFullCollection: true));
     }
 
+    /// <summary>What there is more or less of than before, by kind; empty where all is as it was.</summary>
+    /// <param name="before">The figures of before.</param>
+    public IEnumerable<string> Since(Figures before) =>
+        Differences("threads", before.ThreadKinds, ThreadKinds).Concat(Differences("fds", before.FdKinds, FdKinds));
+
     public override string ToString() => string.Create(
         CultureInfo.InvariantCulture,
-        $"threads {Threads} (of the engine {EngineThreads}), fds {Fds} (of KVM {KvmFds}), resident {ResidentBytes / 1048576.0:0.0} MiB, managed {ManagedBytes / 1048576.0:0.0} MiB");
+        $"threads {Threads} (of the engine {EngineThreads}), fds {Fds} (of KVM {KvmFds}), mappings {Mappings}, resident {ResidentBytes / MiB:0.0} MiB, managed {ManagedBytes / MiB:0.0} MiB");
+
+    private static IEnumerable<string> Differences(string what, IReadOnlyDictionary<string, int> before, IReadOnlyDictionary<string, int> after) =>
+        from kind in before.Keys.Union(after.Keys).Order(StringComparer.Ordinal)
+        let more = after.GetValueOrDefault(kind) - before.GetValueOrDefault(kind)
+        where more != 0
+        select string.Create(CultureInfo.InvariantCulture, $"{what} {more:+0;-0} {kind}");
+
+    private static Dictionary<string, int> Count(IEnumerable<string> kinds) => kinds.GroupBy(kind => kind).ToDictionary(kind => kind.Key, kind => kind.Count());
+
+    // "anon_inode:kvm-vcpu:1" is one of many kvm-vcpu, "socket:[4711]" one of many sockets, and a file one of those that end alike.
+    private static string KindOf(string fd)
+    {
+        try
+        {
+            var target = File.ResolveLinkTarget(fd, returnFinalTarget: false)?.ToString() ?? "";
+            var inode = target.IndexOf(AnonymousInode, StringComparison.Ordinal);
+            var name = inode >= 0 ? target[(inode + AnonymousInode.Length)..] : Path.GetFileName(target);
+            if (inode < 0 && Path.GetExtension(name) is { Length: > 0 } extension)
+                name = "*" + extension;
+            return new string([.. name.Where(letter => !char.IsAsciiDigit(letter))]).Trim(':', '[', ']', ' ');
+        }
+        catch (IOException)
+        {
+            return ""; // It was closed between the listing and the look: the listing's own, as a rule.
+        }
+    }
 
     private static string NameOf(string task)
     {
         try
         {
-            return File.ReadAllText(Path.Combine(task, "comm")).Trim();
+            return new string([.. File.ReadAllText(Path.Combine(task, "comm")).Where(letter => !char.IsAsciiDigit(letter))]).Trim();
         }
         catch (IOException)
         {

@@ -24,12 +24,11 @@ internal sealed class Rehearsal(Bed bed, string folder, ulong seed, CoordinatorO
 {
     private const string Vm = "a";
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(12);
-    private static readonly TimeSpan s_longPatience = TimeSpan.FromSeconds(80);
+    private static readonly TimeSpan s_longPatience = TimeSpan.FromMinutes(3);
 
     private readonly List<string> _broken = [];
     private readonly Dictionary<long, CheckpointId> _acknowledged = [];
     private bool _mayHoldMore;
-    private bool _isLeftBehind;
 
     /// <summary>What is to go wrong.</summary>
     public FaultPlan Faults { get; } = new(seed);
@@ -45,6 +44,9 @@ internal sealed class Rehearsal(Bed bed, string folder, ulong seed, CoordinatorO
 
     /// <summary>How many of the acknowledged checkpoints were restored afterwards.</summary>
     public int Restored { get; private set; }
+
+    /// <summary>Whether a store that hung was left behind at the stop; once the faults were taken away, it went on.</summary>
+    public bool IsLeftBehind { get; private set; }
 
     /// <summary>Whether the attach, or the restore under faults, ended with an error.</summary>
     public bool HasRefused { get; private set; }
@@ -117,7 +119,7 @@ internal sealed class Rehearsal(Bed bed, string folder, ulong seed, CoordinatorO
 
         if (!MayHang)
             _broken.Add($"a round has not ended within {(s_patience + s_longPatience).TotalSeconds} s, and nothing hangs");
-        _mayHoldMore = _isLeftBehind = true;
+        _mayHoldMore = IsLeftBehind = true;
         return false;
     }
 
@@ -156,7 +158,7 @@ internal sealed class Rehearsal(Bed bed, string folder, ulong seed, CoordinatorO
                 return;
             if (before.Zip(now).All(each => each.Second > each.First) && (!device.IsParked || isDeviceLost))
                 return;
-            if (TimeProvider.System.GetElapsedTime(begun) > TimeSpan.FromSeconds(30))
+            if (TimeProvider.System.GetElapsedTime(begun) > s_longPatience)
             {
                 _broken.Add($"after a round not everybody runs: exits {string.Join(", ", before)}, then {string.Join(", ", now)}; device parked: {device.IsParked}");
                 return;
@@ -184,6 +186,8 @@ internal sealed class Rehearsal(Bed bed, string folder, ulong seed, CoordinatorO
 
     private async Task LookAsync(CheckpointEngine engine, IKvm kvm)
     {
+        if (IsLeftBehind)
+            await UntilLockIsBackAsync(engine).ConfigureAwait(false);
         var live = (await engine.Store.RecoverAsync(Vm).ConfigureAwait(false)).Live;
         foreach (var (number, id) in _acknowledged)
         {
@@ -199,8 +203,6 @@ internal sealed class Rehearsal(Bed bed, string folder, ulong seed, CoordinatorO
                 _broken.Add($"checkpoint {number} is there and was not acknowledged");
         }
 
-        if (_isLeftBehind)
-            return;
         await AttachAgainAsync(engine, kvm).ConfigureAwait(false);
         var report = await engine.Store.VerifyAsync().ConfigureAwait(false);
         _broken.AddRange(report.Damages.Select(damage => $"damaged: {damage}"));
@@ -208,6 +210,26 @@ internal sealed class Rehearsal(Bed bed, string folder, ulong seed, CoordinatorO
         var stored = engine.Store.Segments.List(Vm);
         if (!stored.SequenceEqual(named))
             _broken.Add($"segments that no checkpoint names are left after a sweep: {string.Join(", ", stored.Except(named))}");
+    }
+
+    // What hung goes on now, and may still write; when it has ended, the lock is given back.
+    private async Task UntilLockIsBackAsync(CheckpointEngine engine)
+    {
+        var begun = TimeProvider.System.GetTimestamp();
+        while (TimeProvider.System.GetElapsedTime(begun) < s_longPatience)
+        {
+            try
+            {
+                engine.Store.Lock(Vm).Dispose();
+                return;
+            }
+            catch (StoreException held) when (held.Failure == StoreFailure.Held)
+            {
+                await Task.Delay(1).ConfigureAwait(false);
+            }
+        }
+
+        _broken.Add("what hung goes on, and the machine's lock is not given back");
     }
 
     private async Task RestoreAsync(CheckpointEngine engine, IKvm kvm, long number)
@@ -253,7 +275,7 @@ internal sealed class Rehearsal(Bed bed, string folder, ulong seed, CoordinatorO
         {
             return await attempt().ConfigureAwait(false);
         }
-        catch (Exception expected) when (expected is StoreException or KvmException or IntegrityException or RestoreRefusedException or TimeoutException)
+        catch (Exception expected) when (expected is StoreException or KvmException or IntegrityException or GuestMemoryException or RestoreRefusedException or TimeoutException)
         {
             HasRefused = true;
             return null;

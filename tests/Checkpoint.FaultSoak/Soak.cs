@@ -9,9 +9,9 @@ namespace Checkpoint.FaultSoak;
 internal sealed class Soak(IReadOnlyList<Bed> beds, ulong seed, TimeSpan duration)
 {
     private const int Checkpoints = 12;
-    private static readonly TimeSpan s_longestLife = TimeSpan.FromSeconds(180);
+    private static readonly TimeSpan s_longestLife = TimeSpan.FromMinutes(10);
 
-    private readonly SortedDictionary<(string Kind, string Phase), long> _hits = [];
+    private readonly FaultTable _hits = new();
 
     /// <summary>Short enough that what hangs is met within a life.</summary>
     public static CoordinatorOptions Options { get; } = new()
@@ -43,21 +43,22 @@ internal sealed class Soak(IReadOnlyList<Bed> beds, ulong seed, TimeSpan duratio
         await LiveAsync(0, _ => { }).ConfigureAwait(false);
         var before = Figures.Take();
         Console.WriteLine($"before: {before}");
-        var (lives, acknowledged, failed, restored, refused, faults) = (0UL, 0L, 0L, 0L, 0L, 0L);
+        var (lives, acknowledged, failed, restored, refused, left, faults) = (0UL, 0L, 0L, 0L, 0L, 0L, 0L);
         var begun = Stopwatch.GetTimestamp();
         var told = begun;
         while (Stopwatch.GetElapsedTime(begun) < duration)
         {
-            var rehearsal = await LiveAsync(++lives, plan => RandomFaults.Arm(plan, new Random(HashCode.Combine(seed, lives)))).ConfigureAwait(false);
+            var rehearsal = await LiveAsync(++lives, plan => RandomFaults.Arm(plan, new Random(Seeds.Of(seed, (long)lives)))).ConfigureAwait(false);
             if (rehearsal is null)
                 return 1;
             acknowledged += rehearsal.Acknowledged;
             failed += rehearsal.Failed;
             restored += rehearsal.Restored;
             refused += rehearsal.HasRefused ? 1 : 0;
+            left += rehearsal.IsLeftBehind ? 1 : 0;
             faults += rehearsal.Faults.Hits;
             foreach (var count in rehearsal.Faults.Counts)
-                _hits[(count.Kind, count.Phase ?? "outside")] = _hits.GetValueOrDefault((count.Kind, count.Phase ?? "outside")) + count.Count;
+                _hits.Add(count.Kind, count.Phase ?? "outside", count.Count);
             if (rehearsal.Broken.Count > 0)
             {
                 Console.WriteLine($"life {lives} of seed {seed}: {string.Join("; ", rehearsal.Broken)}");
@@ -68,7 +69,7 @@ internal sealed class Soak(IReadOnlyList<Bed> beds, ulong seed, TimeSpan duratio
             if (Stopwatch.GetElapsedTime(told) > TimeSpan.FromMinutes(1))
             {
                 told = Stopwatch.GetTimestamp();
-                Console.WriteLine($"{Stopwatch.GetElapsedTime(begun).TotalSeconds,6:0} s: {lives} lives, {acknowledged} checkpoints acknowledged, {failed} rounds failed, {faults} faults");
+                Console.WriteLine($"{Stopwatch.GetElapsedTime(begun).TotalSeconds,6:0} s: {lives} lives, {acknowledged} checkpoints acknowledged, {failed} rounds failed, {faults} faults; {Figures.Take()}");
             }
         }
 
@@ -76,9 +77,10 @@ internal sealed class Soak(IReadOnlyList<Bed> beds, ulong seed, TimeSpan duratio
         await Task.Delay(TimeSpan.FromSeconds(1)).ConfigureAwait(false);
         var after = Figures.Take();
         Console.WriteLine($"after:  {after}");
+        Console.WriteLine($"difference: {string.Join("; ", after.Since(before).DefaultIfEmpty("none"))}");
         Console.WriteLine($"{lives} lives in {Stopwatch.GetElapsedTime(begun).TotalSeconds:0} s: {faults} faults injected; {acknowledged} checkpoints acknowledged, {restored} of them restored and exact; "
-            + $"{failed} rounds aborted or refused, {refused} attaches or restores refused; no deadlock");
-        PrintTable();
+            + $"{failed} rounds aborted or refused, {refused} attaches or restores refused, {left} stores left behind that hung; no deadlock");
+        _hits.Print();
         return Judge(before, after, acknowledged, restored);
     }
 
@@ -121,13 +123,5 @@ internal sealed class Soak(IReadOnlyList<Bed> beds, ulong seed, TimeSpan duratio
         {
             Directory.Delete(folder, recursive: true);
         }
-    }
-
-    private void PrintTable()
-    {
-        var phases = _hits.Keys.Select(key => key.Phase).Distinct().Order(StringComparer.Ordinal).ToList();
-        Console.WriteLine($"{"faults injected",-16}{string.Concat(phases.Select(phase => $"{phase,17}"))}");
-        foreach (var kind in _hits.Keys.Select(key => key.Kind).Distinct().Order(StringComparer.Ordinal))
-            Console.WriteLine($"{kind,-16}{string.Concat(phases.Select(phase => $"{_hits.GetValueOrDefault((kind, phase)),17}"))}");
     }
 }

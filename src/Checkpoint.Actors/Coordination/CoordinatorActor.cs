@@ -84,6 +84,8 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     // It waits for each of its writes itself; one that is still at work hangs.
     public bool LeavesWriteBehind => !Completion.IsCompleted;
 
+    public Task? LastWrite => Completion;
+
     public void Start(AttachedMachine attached)
     {
         _attached = attached;

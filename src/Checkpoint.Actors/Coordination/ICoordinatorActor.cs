@@ -24,6 +24,9 @@ internal interface ICoordinatorActor : IDisposable
     /// <summary>Whether a write may still land after a stop that did not wait for it: then the machine's lock is kept (<see cref="KeptLocks"/>).</summary>
     bool LeavesWriteBehind => false;
 
+    /// <summary>Ends when nothing of the machine is being written or deleted any more; null where nobody can say when that is.</summary>
+    Task? LastWrite => null;
+
     /// <summary>Begins to take messages; no participant has been started yet.</summary>
     /// <param name="attached">Whom to tell that a participant has ended.</param>
     void Start(AttachedMachine attached);

@@ -20,6 +20,7 @@ public static class FaultyDevice
             throw new IOException($"{ErrorNumbers.NameOf(fail.Errno)}; injected");
     }
 
+    // It does not say that it captures at once, whatever the device says: it may hang.
     private sealed class Passive(IDeviceState device, FaultPlan faults) : IDeviceState
     {
         public string Name => device.Name;

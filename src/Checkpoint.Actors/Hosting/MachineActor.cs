@@ -28,6 +28,7 @@ internal sealed class MachineActor : ThreadedActor
         _machine = attachment.Machine;
         _devices = devices;
         _captured = new ReadOnlyMemory<byte>[devices.Count];
+        MayBeHelped = devices.All(device => device.CapturesAtOnce);
         Memory = new MemoryCapture(_machine, attachment.Buffer, attachment.NotesHostWrites ?? !_machine.Memory.IsAdopted, time);
     }
 
@@ -53,6 +54,9 @@ internal sealed class MachineActor : ThreadedActor
 
     // From the kick until the vCPUs are out of the guest it is some 80 µs.
     protected override TimeSpan Lingering => _machine.Vcpus.Length < Environment.ProcessorCount ? TimeSpan.FromMicroseconds(300) : TimeSpan.Zero;
+
+    // What the kernel answers and what lies in memory is there at once. An embedder's code that hangs must not keep a vCPU.
+    protected override bool MayBeHelped { get; }
 
     protected override void Prepare(RoundId round, CheckpointMode mode, PauseLimit? limit)
     {

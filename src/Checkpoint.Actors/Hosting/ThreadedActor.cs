@@ -56,6 +56,9 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     /// <summary>Whether a thread of its own drives it.</summary>
     protected bool HasOwnThread { get; private set; }
 
+    /// <summary>Whether a thread that somebody waits for may do the capture: it must be over in no time, or end with an error.</summary>
+    protected virtual bool MayBeHelped => false;
+
     public void Start() => _thread.Start();
 
     public virtual void Tell(CoordinatorEffect.ParticipantEffect message)
@@ -78,6 +81,12 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     /// </summary>
     public void HelpAfter<TState>(TState state, Action<TState> report)
     {
+        if (!MayBeHelped)
+        {
+            report(state);
+            return;
+        }
+
         t_helped = this;
         try
         {
@@ -95,7 +104,7 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
     /// <param name="isLast">Whether the calling thread has nothing else to do: then it does not leave it to one that is about to.</param>
     public void Help(bool isLast)
     {
-        if (!TryTakeCapture(isLast, out var message, out var reports))
+        if (!MayBeHelped || !TryTakeCapture(isLast, out var message, out var reports))
             return;
         Answer(message, reports);
         bool isMore;

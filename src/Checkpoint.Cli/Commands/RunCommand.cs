@@ -69,6 +69,8 @@ internal sealed class RunCommand : Verb
         var parsed = invocation.Parsed;
         var options = _shape.OptionsOf(parsed, _kernel.ArchitectureOf(parsed), invocation.Around);
         var faults = _faults.Read(parsed);
+        // Whoever interrupts ends the rehearsal: what hangs goes on, wherever that is.
+        using var over = cancellationToken.Register(() => faults?.Disarm());
         var log = faults is null ? null : new FaultLog(faults);
         using var kernel = _kernel.OpenNew(invocation, options.Seed, faults);
         _shape.RequireSuited(parsed, kernel);
@@ -84,6 +86,8 @@ internal sealed class RunCommand : Verb
             throw CommandException.Usage("--vcpus, --memory, --guest and --seed are for new machines: with --from they are the checkpoint's");
         var policy = _policy.Read(parsed);
         var faults = _faults.Read(parsed);
+        // Whoever interrupts ends the rehearsal: what hangs goes on, wherever that is.
+        using var over = cancellationToken.Register(() => faults?.Disarm());
         var log = faults is null ? null : new FaultLog(faults);
         using var kernel = _kernel.OpenFor(invocation, await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false), faults);
         await using var engine = invocation.OpenToWrite(faults);
@@ -110,7 +114,7 @@ internal sealed class RunCommand : Verb
         var mode = parsed.GetValue(_mode) == "incremental" ? CheckpointMode.Incremental : CheckpointMode.Full;
         var compress = parsed.GetValue(_compress);
         var limits = new RunLimits(parsed.GetValue(_every) ?? s_defaultEvery, parsed.GetValue(_for), parsed.GetValue(_checkpoints));
-        var attachment = new MachineAttachment(guest.Machine, guest)
+        var attachment = new MachineAttachment(guest.Machine, kernel.ExitsOf(guest))
         {
             Devices = [.. kernel.DevicesOf(guest)],
             Options = new CoordinatorOptions

@@ -31,11 +31,15 @@ internal enum RunEnd
 /// </summary>
 internal sealed class CheckpointedRun
 {
+    // For the word of a round that has ended: the thread that brings it waits for a processor at most.
+    private static readonly TimeSpan s_lastWord = TimeSpan.FromSeconds(5);
+
     private readonly AttachedMachine _machine;
     private readonly RunLimits _limits;
     private readonly TimeProvider _time;
     private readonly Action<CheckpointOutcome> _report;
     private readonly TaskCompletionSource<RunEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _taking = Task.CompletedTask;
 
     /// <param name="machine">The machine, not started yet.</param>
     /// <param name="limits">When it ends by itself.</param>
@@ -86,6 +90,8 @@ internal sealed class CheckpointedRun
         {
             Ending?.Invoke();
             await _machine.StopAsync().ConfigureAwait(false);
+            // The stop has let the round in flight end, or has left behind what hangs: that must not keep the run.
+            await Task.WhenAny(_taking, Task.Delay(s_lastWord, _time, CancellationToken.None)).ConfigureAwait(false);
             Ran = _time.GetElapsedTime(begun);
         }
     }
@@ -94,10 +100,9 @@ internal sealed class CheckpointedRun
     {
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var timer = Task.Delay(_limits.For ?? Timeout.InfiniteTimeSpan, _time, ending.Token);
-        var taking = TakeCheckpointsAsync(ending.Token);
+        _taking = TakeCheckpointsAsync(ending.Token);
         var first = await Task.WhenAny(_ended.Task, _machine.ParticipantEnded, timer).ConfigureAwait(false);
         await ending.CancelAsync().ConfigureAwait(false);
-        await taking.ConfigureAwait(false);
         _ = _ended.Task.Exception; // Seen, where another end was first.
         if (first == _ended.Task)
             return await _ended.Task.ConfigureAwait(false);
@@ -136,6 +141,9 @@ internal sealed class CheckpointedRun
 
     private void OnRound(CheckpointOutcome outcome)
     {
+        // Asked for when the run was over.
+        if (outcome is CheckpointOutcome.Refused { Obstacle: Refusal.Stopping })
+            return;
         try
         {
             Count(outcome);

@@ -1,9 +1,11 @@
 using Checkpoint.Actors;
+using Checkpoint.Actors.Faults;
 using Checkpoint.Cli.Output;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Registers;
+using Checkpoint.Kvm.Running;
 using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.State;
 
@@ -44,8 +46,17 @@ internal sealed class Kernel(IKvm kvm, MachineArchitecture architecture, ulong? 
     public string Description => IsSimulated ? $"a simulated {Words.Of(architecture)} machine" : "KVM";
 
     /// <summary>What of the program belongs to each checkpoint of the guest.</summary>
-    public IReadOnlyList<IDeviceState> DevicesOf(GuestMachine guest) =>
-        seed is { } known ? [new GuestDevice(guest), new SimulationMark(known)] : [new GuestDevice(guest)];
+    public IReadOnlyList<IDeviceState> DevicesOf(GuestMachine guest)
+    {
+        IDeviceState device = new GuestDevice(guest);
+        // Only where a fault is about it: what may hang is captured on another thread.
+        if (faults is not null && faults.Rules.Any(rule => FaultCalls.Matching(rule.When.Call).Contains(FaultCalls.DeviceCapture)))
+            device = FaultyDevice.Decorate(device, faults);
+        return seed is { } known ? [device, new SimulationMark(known)] : [device];
+    }
+
+    /// <summary>The answer to the guest's exits.</summary>
+    public IExitHandler ExitsOf(GuestMachine guest) => faults is null ? guest : new FaultyExitHandler(guest, faults);
 
     public void Dispose() => kvm.Dispose();
 }

@@ -20,6 +20,8 @@ internal sealed class SimulationMark(ulong seed) : IDeviceState
             ? BinaryPrimitives.ReadUInt64LittleEndian(mark.State.Span)
             : null;
 
+    public bool CapturesAtOnce => true;
+
     public ReadOnlyMemory<byte> Capture()
     {
         var state = new byte[sizeof(ulong)];

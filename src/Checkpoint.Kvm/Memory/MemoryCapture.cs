@@ -152,12 +152,18 @@ public sealed class MemoryCapture : IDisposable
         if (_isSettled)
             return;
         _isSettled = true;
-        EndProtection();
-        _buffer.Release(_taken);
-        _hasBase |= isCommitted;
-        if (!isCommitted)
-            _left.UnionWith(_taken);
-        _taken.Clear();
+        try
+        {
+            EndProtection();
+        }
+        finally
+        {
+            _buffer.Release(_taken);
+            _hasBase |= isCommitted;
+            if (!isCommitted)
+                _left.UnionWith(_taken);
+            _taken.Clear();
+        }
     }
 
     /// <summary>Ends the log and gives the room back.</summary>
@@ -170,8 +176,10 @@ public sealed class MemoryCapture : IDisposable
     // What was to be copied stays among the left where it was not: the log does not tell of it again.
     private void EndProtection()
     {
-        _protected?.Dispose();
+        // First, so that one whose end fails is not taken for the next checkpoint's.
+        var ending = _protected;
         _protected = null;
+        ending?.Dispose();
     }
 
     private ProtectedCopy OpenProtected(PauseLimit limit, long left)

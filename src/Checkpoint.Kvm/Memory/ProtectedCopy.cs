@@ -96,8 +96,15 @@ internal sealed class ProtectedCopy : IDisposable
     /// <summary>Lets all writers go on; what is not copied is given up.</summary>
     public void Dispose()
     {
-        ReleaseAll();
-        _protection!.Dispose();
+        try
+        {
+            ReleaseAll();
+        }
+        finally
+        {
+            // It lets everybody go on, too.
+            _protection!.Dispose();
+        }
     }
 
     private void OnWrite(ulong guestAddress)
@@ -127,8 +134,18 @@ internal sealed class ProtectedCopy : IDisposable
             }
         }
 
-        // Also where it is copied already: a writer that was late to tell waits here, too.
-        _protection!.Unprotect(start, end - start);
+        try
+        {
+            // Also where it is copied already: a writer that was late to tell waits here, too.
+            _protection!.Unprotect(start, end - start);
+        }
+        catch (Exception failure)
+        {
+            lock (_gate)
+                _failure ??= failure;
+            throw;
+        }
+
         if (Volatile.Read(ref _failure) is not null)
             ReleaseAll();
     }

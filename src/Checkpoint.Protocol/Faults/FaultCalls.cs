@@ -52,6 +52,12 @@ public static class FaultCalls
     /// <summary>The host writes guest memory.</summary>
     public const string MemoryWrite = "memory.write";
 
+    /// <summary>A userfaultfd is opened, to fill guest memory lazily or to protect it against writes.</summary>
+    public const string Userfaultfd = "userfaultfd";
+
+    /// <summary>Guest memory is protected against writes, or not any more.</summary>
+    public const string WriteProtect = "UFFDIO_WRITEPROTECT";
+
     /// <summary>The owner's answer to an exit of a vCPU.</summary>
     public const string ExitHandle = "exit.handle";
 
@@ -151,7 +157,7 @@ public static class FaultCalls
         yield return ("KVM_RUN", Vcpu | FaultAbilities.EntersGuest);
         yield return (VcpuPark, FaultAbilities.Waits);
         yield return (JournalAppend, Call | FaultAbilities.Commits);
-        foreach (var name in (string[])[Kick, MemoryRead, MemoryWrite, ExitHandle, DevicePark, DeviceCapture, DeviceResume, JournalProve, JournalRead, JournalList, JournalReadDocument,
+        foreach (var name in (string[])[Kick, MemoryRead, MemoryWrite, Userfaultfd, WriteProtect, ExitHandle, DevicePark, DeviceCapture, DeviceResume, JournalProve, JournalRead, JournalList, JournalReadDocument,
             JournalSaveSnapshot, JournalLoadSnapshot, Lock, FileOpen, FileWrite, FileRead, FileSync, FolderSync, FileRename, FileDelete])
             yield return (name, Call);
     }

@@ -114,6 +114,8 @@ public sealed class ThreadedActorTests
             }
         }
 
+        protected override bool MayBeHelped => true;
+
         protected override void Park()
         {
         }

@@ -36,6 +36,29 @@ public class FaultsTests
     }
 
     [Fact]
+    public async Task The_programs_own_guest_can_fail_as_a_device_and_at_its_exits()
+    {
+        using var sandbox = new Sandbox();
+        var device = Write(sandbox, "{ \"faults\": [ { \"call\": \"device.capture\", \"at\": 1, \"fail\": \"EIO\" } ] }");
+        var run = await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--every", "20ms", "--checkpoints", "1", "--json", "--faults", device);
+        Assert.Equal((0, "machine could not be captured: EIO; injected"), (run.ExitCode, run.Event("aborted").GetProperty("reason").GetString()));
+        var exits = Write(sandbox, "{ \"faults\": [ { \"call\": \"exit.handle\", \"vcpu\": 1, \"at\": 20, \"fail\": \"EIO\" } ] }");
+        // Whoever hears of it first says that it was ended by its handler, or that it has ended.
+        (await sandbox.RunAsync("run", "--vm", "b", "--machine", "sim", "--every", "20ms", "--for", "20s", "--faults", exits))
+            .Fails(1, "machine 'b' was stopped: vcpu 1");
+    }
+
+    [Fact]
+    public async Task An_interrupt_ends_what_hangs_before_the_guest_runs()
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, "{ \"faults\": [ { \"call\": \"KVM_CREATE_VCPU\", \"at\": 1, \"hang\": true } ] }");
+        using var interruption = new CancellationTokenSource(TimeSpan.FromMilliseconds(200));
+        string[] line = ["run", "--vm", "a", "--machine", "sim", "--for", "20s", "--json", "--faults", faults, "--store", sandbox.StoreUri];
+        Assert.Equal(130, (await sandbox.RunPlainAsync(line, cancellationToken: interruption.Token)).ExitCode);
+    }
+
+    [Fact]
     public async Task A_vcpu_that_never_parks_does_not_keep_a_run_from_ending()
     {
         using var sandbox = new Sandbox();

@@ -2,8 +2,12 @@ using Checkpoint.Actors;
 using Checkpoint.Cli.Machines;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Linux;
+using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Running;
+using Checkpoint.Protocol.Coordination;
+using Checkpoint.Protocol.Faults;
+using Checkpoint.Storage;
 
 namespace Checkpoint.Cli.Tests.Machines;
 
@@ -37,6 +41,27 @@ public class CheckpointedRunTests
         var run = new CheckpointedRun(machine, new RunLimits(TimeSpan.FromMilliseconds(10), null, null), TimeProvider.System, _ => throw new IOException("the pipe is gone"));
 
         await Assert.ThrowsAsync<IOException>(() => run.UntilEndAsync(() => { }, CancellationToken.None).WaitAsync(Sandbox.Patience));
+    }
+
+    [Fact]
+    public async Task A_store_that_hangs_does_not_keep_a_run_that_is_interrupted()
+    {
+        using var sandbox = new Sandbox();
+        using var kvm = new SimulatedKvm();
+        using var guest = GuestMachine.Create(kvm, GuestKind.Ledger, new GuestOptions { Vcpus = 1, ExitEverySteps = 1 << 12 });
+        var faults = new FaultPlan();
+        await using var engine = CheckpointEngine.Open(new StoreOptions(sandbox.StoreUri) { Faults = faults });
+        var options = new CoordinatorOptions { StopDeadline = TimeSpan.FromMilliseconds(50) };
+        await using var machine = await engine.AttachAsync("a", new MachineAttachment(guest.Machine, guest) { Devices = [new GuestDevice(guest)], Options = options });
+        var run = new CheckpointedRun(machine, new RunLimits(TimeSpan.FromMilliseconds(1), null, 5), TimeProvider.System, _ => { });
+        using var interruption = new CancellationTokenSource();
+        faults.Injected += _ => interruption.CancelAfter(1);
+        faults.On(FaultCalls.JournalAppend, call: 1).Hang();
+
+        var end = await run.UntilEndAsync(() => { }, interruption.Token).WaitAsync(Sandbox.Patience);
+
+        Assert.Equal((RunEnd.Interrupted, 0), (end, run.Committed));
+        faults.Disarm();
     }
 
     [Fact]

@@ -183,6 +183,20 @@ public abstract class LazyMemoryContract : IDisposable
         Assert.Equal(-1, machine.Memory.ReadBytes(0, Size).IndexOfAnyExcept((byte)0));
     }
 
+    [ContractFact]
+    public void Memory_that_has_just_come_in_can_be_protected_against_writes()
+    {
+        // Again and again: what stands in the way goes by itself a moment later.
+        for (var round = 0; round < 20; round++)
+        {
+            using var machine = MachineBuilder.Create(_kvm, _original.Machine.Description);
+            Assert.True(machine.Memory.TryFillLazily(new StoredPages(_bytes), out var obstacle), obstacle);
+            machine.Memory.Filling!.FillRest();
+            Assert.True(machine.Memory.TryProtectWrites(_ => { }, out var protection, out obstacle), obstacle);
+            protection.Dispose();
+        }
+    }
+
     private static void RunUntilAllHaveMoved(ParkedRun run, GuestMachine guest, GuestVerdict start)
     {
         for (var round = 0; round < 200; round++)

@@ -1,8 +1,10 @@
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Memory;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Tests.Contracts;
@@ -208,6 +210,31 @@ public abstract class MemoryCaptureContract : IDisposable
     }
 
     [ContractFact]
+    public void A_protection_whose_end_fails_is_over_all_the_same_and_the_next_copy_is_exact()
+    {
+        var faults = new FaultPlan();
+        using var guest = Create(new FaultyKvm(_kvm, faults));
+        if (!CanProtect(guest))
+            return;
+        using var capture = Capture(guest);
+        var mirror = new byte[Size(guest)];
+        using var run = new ParkedRun(guest);
+        run.WhileRunning(() => capture.Prepare(CheckpointMode.Full, NoTime(OverMaxPause.Protect)));
+        capture.Capture();
+        faults.On(FaultCalls.WriteProtect).Fail(Errno.ENOENT);
+        Assert.Throws<KvmException>(capture.Complete);
+        Assert.Throws<KvmException>(() => capture.Settle(isCommitted: false));
+        faults.Disarm();
+        Assert.True(CanProtect(guest));
+
+        // Nobody waits any more, and what was given up is taken anew.
+        run.RunForAMoment(20_000);
+        Take(capture, mirror);
+        AssertSame(guest, mirror);
+        capture.Settle(isCommitted: true);
+    }
+
+    [ContractFact]
     public void A_pause_that_would_be_too_long_is_refused_before_it_begins()
     {
         using var guest = Create();
@@ -310,8 +337,8 @@ public abstract class MemoryCaptureContract : IDisposable
             Assert.True(memory.AsSpan(page, (int)MemoryRegion.PageBytes).SequenceEqual(mirror.AsSpan(page, (int)MemoryRegion.PageBytes)), $"The page at 0x{page:x} differs.");
     }
 
-    private GuestMachine Create() => GuestMachine.Create(
-        _kvm,
+    private GuestMachine Create(IKvm? kvm = null) => GuestMachine.Create(
+        kvm ?? _kvm,
         GuestKind.Counter,
         new GuestOptions { Architecture = _architecture, Vcpus = 2, Seed = 9, ExitEverySteps = 1 << 12, WriteEverySteps = 64 });
 

@@ -30,6 +30,8 @@ internal sealed class Oracle(World world, Machine machine) : IDeviceState
 
     public string Name => DeviceName;
 
+    public bool CapturesAtOnce => true;
+
     public ReadOnlyMemory<byte> Capture()
     {
         BinaryPrimitives.WriteInt64LittleEndian(_state, world.AddMoment(Look()));

@@ -163,6 +163,8 @@ internal sealed class SimulatedGuest : IExitHandler, IDisposable, IPace
     {
         public string Name => GuestMachine.DeviceName;
 
+        public bool CapturesAtOnce => true;
+
         public ReadOnlyMemory<byte> Capture() => guest.CaptureDevice();
     }
 }

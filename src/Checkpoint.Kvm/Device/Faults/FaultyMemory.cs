@@ -24,11 +24,18 @@ internal sealed class FaultyMemory(IGuestMemory inner, FaultGate gate) : IGuestM
 
     public bool PrefersLazyFill => inner.PrefersLazyFill;
 
-    public bool TryFillLazily(IPageSource source, [NotNullWhen(false)] out string? obstacle) => inner.TryFillLazily(source, out obstacle);
+    public bool TryFillLazily(IPageSource source, [NotNullWhen(false)] out string? obstacle) =>
+        IsOpened(out obstacle) && inner.TryFillLazily(source, out obstacle);
 
     public bool TryProtectWrites(
-        Action<ulong> onWrite, [NotNullWhen(true)] out IWriteProtection? protection, [NotNullWhen(false)] out string? obstacle) =>
-        inner.TryProtectWrites(onWrite, out protection, out obstacle);
+        Action<ulong> onWrite, [NotNullWhen(true)] out IWriteProtection? protection, [NotNullWhen(false)] out string? obstacle)
+    {
+        protection = null;
+        if (!IsOpened(out obstacle) || !inner.TryProtectWrites(onWrite, out var opened, out obstacle))
+            return false;
+        protection = new FaultyWriteProtection(opened, gate);
+        return true;
+    }
 
     public void Read(ulong guestAddress, Span<byte> destination)
     {
@@ -49,4 +56,19 @@ internal sealed class FaultyMemory(IGuestMemory inner, FaultGate gate) : IGuestM
     }
 
     public void Dispose() => inner.Dispose();
+
+    private bool IsOpened([NotNullWhen(false)] out string? obstacle)
+    {
+        obstacle = null;
+        try
+        {
+            gate.Pass(FaultCalls.Userfaultfd);
+        }
+        catch (KvmException refused)
+        {
+            obstacle = refused.Message;
+        }
+
+        return obstacle is null;
+    }
 }

@@ -111,6 +111,8 @@ public sealed class LinuxGuestMemory : IGuestMemory
             return false;
         }
 
+        // The kernel lets one userfaultfd after the other have the memory.
+        _filling?.WaitUntilClosed();
         if (!LinuxWriteProtection.TryOpen(Slots, onWrite, () => _protection = null, out var opened, out obstacle))
             return false;
         protection = _protection = opened;

@@ -123,7 +123,16 @@ internal sealed class LinuxWriteProtection : IWriteProtection
         {
             var count = _fd.Read(messages);
             foreach (var message in messages[..count])
-                Answer(message.pagefault_address & ~(PageBytes - 1));
+            {
+                try
+                {
+                    Answer(message.pagefault_address & ~(PageBytes - 1));
+                }
+                catch (KvmException)
+                {
+                    // Whoever takes the copies hears of it, and ends the protection: the writer waits until then.
+                }
+            }
         }
     }
 

@@ -56,6 +56,15 @@ internal sealed class UserfaultFilling : MemoryFilling
         Begin();
     }
 
+    /// <summary>
+    /// Where all memory is there: returns when the userfaultfd is closed, which its thread does a moment later. Until then no other one can have the memory.
+    /// </summary>
+    internal void WaitUntilClosed()
+    {
+        if (IsComplete && Thread.CurrentThread != _faults)
+            _faults.Join();
+    }
+
     private protected override void Place(int region, ulong guestAddress, int length)
     {
         var buffer = RentBuffer();

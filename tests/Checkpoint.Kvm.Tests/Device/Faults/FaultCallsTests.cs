@@ -21,6 +21,7 @@ public sealed class FaultCallsTests
     [InlineData(typeof(IVcpu), typeof(FaultyVcpu))]
     [InlineData(typeof(IKvmDevice), typeof(FaultyDevice))]
     [InlineData(typeof(IGuestMemory), typeof(FaultyMemory))]
+    [InlineData(typeof(IWriteProtection), typeof(FaultyWriteProtection))]
     public void A_decorator_passes_on_every_member_of_the_seam_those_with_a_default_too(Type seam, Type decorator)
     {
         var map = decorator.GetInterfaceMap(seam);
