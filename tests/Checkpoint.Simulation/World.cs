@@ -43,7 +43,7 @@ internal sealed class World
             new AcknowledgedIsCommitted(this), new NumbersAreNew(this), new NamedPartsAreDurable(this), new NothingNamedIsDeleted(this),
             new PinnedStay(this), new NotTakenIsInvisible(this), new EachIsResumedOnce(this), new OneMoment(this),
             new DirtyPagesAreCarried(this), new AcknowledgedIsExact(this), new FailedRestoreLeavesNothing(this), new RestoredIsExact(this),
-            new JournalIsTheState(this), new GuestsRunAgain(this), _progress, _defects];
+            new JournalIsTheState(this), new LocksAreGivenBack(this), new GuestsRunAgain(this), _progress, _defects];
         var count = options.Mode == SimulationMode.Liveness ? 2 : 1 + (Random.Chance(0.25) ? 1 : 0);
         Tenants = [.. Enumerable.Range(0, count).Select(i => new Tenant(this, $"vm{i}", GuestShape.Draw(Random), options.Rounds))];
     }

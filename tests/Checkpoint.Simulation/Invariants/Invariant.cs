@@ -56,6 +56,16 @@ internal abstract class Invariant(World world)
     {
     }
 
+    /// <summary>A machine was not attached because somebody holds it.</summary>
+    public virtual void OnHeld(Tenant tenant, EngineProcess? holder)
+    {
+    }
+
+    /// <summary>A life of a machine was stopped; what a fault holds of it was left behind.</summary>
+    public virtual void OnDetached(Tenant tenant, Life life)
+    {
+    }
+
     /// <summary>A life of a machine was stopped with nothing half done.</summary>
     public virtual void OnStopped(Tenant tenant, Life life)
     {

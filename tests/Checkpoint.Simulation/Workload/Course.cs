@@ -108,10 +108,10 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
             if (engine.IsAlive)
             {
                 world.History.Note(tenant.Name, $"is not attached: {failure.Message}");
-                // A copy of the machine that is let run elsewhere holds it for a moment, to put that on record.
-                var mayBeHeld = failure.Failure == StoreFailure.Held;
                 var mayBePruned = guest.Restored is { } from && !tenant.ReadHistory().Live.ContainsKey(from.Checkpoint.Number);
-                if (world.Faults.Count == struck && !mayBePruned && !mayBeHeld)
+                if (failure.Failure == StoreFailure.Held)
+                    world.Tell(invariant => invariant.OnHeld(tenant, world.Locks.HolderOf(tenant.Name)));
+                else if (world.Faults.Count == struck && !mayBePruned)
                     world.Defect($"the attachment of {tenant.Name}", failure);
             }
 
@@ -127,6 +127,7 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
         if (!life.Process.IsAlive)
             return;
         tenant.World.History.Note(tenant.Name, $"is detached");
+        tenant.World.Tell(invariant => invariant.OnDetached(tenant, life));
         // Nothing goes wrong for somebody who only looks at what has stopped.
         life.Guest.Probe.IsCopy = true;
         if (!IsBroken(life))

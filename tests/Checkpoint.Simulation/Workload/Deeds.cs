@@ -103,10 +103,12 @@ internal sealed class Deeds(Life life)
         if (Tenant.ReadHistory().Live is not { Count: > 0 } live)
             return;
         var number = Random.Pick(live.Keys.ToList());
+        var lastUnpin = Tenant.LastUnpinOf(number);
+        World.History.Note(Tenant.Name, $"checkpoint {number} is to be pinned");
         if (await life.Attached.PinAsync(number).ConfigureAwait(false) is not null || !Process.IsAlive)
             return;
         World.History.Note(Tenant.Name, $"checkpoint {number} is pinned");
-        Tenant.Pinned.Add(number);
+        Tenant.OnPinned(number, lastUnpin);
     }
 
     private async Task UnpinAsync()
@@ -114,8 +116,8 @@ internal sealed class Deeds(Life life)
         if (Tenant.Pinned.Count == 0)
             return;
         var number = Random.Pick(Tenant.Pinned.Order().ToList());
-        Tenant.Pinned.Remove(number);
         World.History.Note(Tenant.Name, $"checkpoint {number} is to be unpinned");
+        Tenant.OnUnpinAsked(number);
         await life.Attached.UnpinAsync(number).ConfigureAwait(false);
     }
 
@@ -154,11 +156,19 @@ internal sealed class Deeds(Life life)
 
     private async Task RunCopyAsync(EngineProcess engine, SimulatedGuest guest)
     {
+        engine.IsRecording = true;
         var running = await engine.Engine.RunAsync(guest.Restored!, guest.ToAttachment()).ConfigureAwait(false);
+        _ = Tenant.GuardAsync("the record of a copy", Process, () => NoteRecordedAsync(engine, running));
         running.Start();
         await World.Scheduler.DelayAsync(Random.Between(200, 3_000), Process).ConfigureAwait(false);
         await running.StopAsync().ConfigureAwait(false);
         guest.Dispose();
+    }
+
+    private static async Task NoteRecordedAsync(EngineProcess engine, DetachedMachine running)
+    {
+        await running.Recorded.ConfigureAwait(false);
+        engine.IsRecording = false;
     }
 
     private async Task GoOnElsewhereAsync(EngineProcess engine, SimulatedGuest guest)

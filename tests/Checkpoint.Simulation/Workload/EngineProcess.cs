@@ -18,7 +18,7 @@ internal sealed class EngineProcess
         var store = CheckpointStore.Of(
             new SimulatedJournal(world, Process),
             new SegmentStore(World.SegmentsFolder, new SimulatedFiles(world, Process)),
-            vm => world.Locks.Take(vm, Process));
+            vm => world.Locks.Take(vm, this));
         Engine = new CheckpointEngine(store, time, new BuiltInHost(store, time, Threads));
     }
 
@@ -27,6 +27,9 @@ internal sealed class EngineProcess
     public SimulatedThreads Threads { get; }
 
     public CheckpointEngine Engine { get; }
+
+    /// <summary>Whether it puts on record just now that a copy of a machine was brought back, for which it holds that machine.</summary>
+    public bool IsRecording { get; set; }
 
     public bool IsAlive => Process.IsAlive;
 }

@@ -13,6 +13,7 @@ namespace Checkpoint.Simulation.Workload;
 /// <summary>A machine by its name, through all its lives: what its callers were told, and what it goes through next.</summary>
 internal sealed class Tenant
 {
+    private readonly Dictionary<long, int> _unpins = [];
     private MachineHistory? _history;
 
     public Tenant(World world, string name, GuestShape shape, int rounds)
@@ -58,11 +59,30 @@ internal sealed class Tenant
     /// <summary>The rounds that callers were told to have failed.</summary>
     public HashSet<CheckpointId> NotTaken { get; } = [];
 
-    /// <summary>The checkpoints whose pin was acknowledged.</summary>
+    /// <summary>The checkpoints whose pin was acknowledged, and whose end nobody has asked for since the pin was asked for.</summary>
     public HashSet<long> Pinned { get; } = [];
 
     /// <summary>The checkpoints that some event has pruned.</summary>
     public HashSet<long> MayBePruned { get; } = [];
+
+    /// <summary>Which request to unpin a checkpoint was the last so far.</summary>
+    public int LastUnpinOf(long number) => _unpins.GetValueOrDefault(number);
+
+    /// <summary>A pin was acknowledged. One that was asked for before somebody asked for the checkpoint's end says nothing any more.</summary>
+    /// <param name="number">The checkpoint.</param>
+    /// <param name="lastUnpin">What <see cref="LastUnpinOf"/> was when the pin was asked for.</param>
+    public void OnPinned(long number, int lastUnpin)
+    {
+        if (LastUnpinOf(number) == lastUnpin)
+            Pinned.Add(number);
+    }
+
+    /// <summary>Somebody asks for a checkpoint's end.</summary>
+    public void OnUnpinAsked(long number)
+    {
+        _unpins[number] = LastUnpinOf(number) + 1;
+        Pinned.Remove(number);
+    }
 
     public Life? Current => Lives.Count > 0 ? Lives[^1] : null;
 
@@ -132,11 +152,11 @@ internal sealed class Tenant
 
     public void OnProcessesEnded(List<SimulatedProcess> ended)
     {
-        var wasRunning = Current is { } life && ended.Contains(life.Process.Process);
-        var wasBeginning = _beginsIn is not null && ended.Contains(_beginsIn);
+        // An owner that has lost the machine is not begun again: the process that took it lives it on.
+        var hasEnded = _beginsIn is not null && ended.Contains(_beginsIn);
         foreach (var each in Lives.Where(each => ended.Contains(each.Process.Process)).ToList())
             Bury(each);
-        if (IsDone || !(wasRunning || wasBeginning))
+        if (IsDone || !hasEnded)
             return;
         Beginning = null;
         var mustBeRestored = Lives.Count > 0;
