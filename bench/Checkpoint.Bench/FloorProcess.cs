@@ -28,6 +28,11 @@ internal sealed class FloorProcess : IWriterGuest, IDisposable
 
     public void Fill() => Ask("fill");
 
+    /// <summary>From now on what the guest writes is logged, as it is after a first checkpoint.</summary>
+    public void BeginLog() => Ask("begin");
+
+    public void EndLog() => Ask("end");
+
     public void Go() => Ask("go");
 
     public void Hold() => Ask("hold");

@@ -26,6 +26,9 @@ internal sealed class PauseRun(BenchOptions options, Load load)
 
     public Distribution Capture { get; } = new();
 
+    /// <summary>What the memory took of the pause.</summary>
+    public Distribution Memory { get; } = new();
+
     public Distribution Floor { get; } = new();
 
     public Distribution PrecopyFloor { get; } = new();
@@ -42,12 +45,21 @@ internal sealed class PauseRun(BenchOptions options, Load load)
 
     public SortedDictionary<string, int> Ways { get; } = [];
 
-    /// <summary>Rounds of the guest's loop a second: without checkpoints, and over all of the time with them.</summary>
-    public (double Undisturbed, double Engine, double PlainC) Speed { get; private set; }
+    /// <summary>How many of the engine's pauses taken that way were over the bound.</summary>
+    public SortedDictionary<string, int> Over { get; } = [];
+
+    /// <summary>How many of the floor's pauses, which take no memory at all, were over the engine's bound.</summary>
+    public int FloorOver { get; private set; }
+
+    /// <summary>The guest's loop without any checkpoints.</summary>
+    public LoopSpeed Undisturbed { get; } = new();
+
+    /// <summary>Rounds of the guest's loop a second over all of the time with checkpoints.</summary>
+    public (double Engine, double PlainC) Speed { get; private set; }
 
     public double WrittenPerSecond { get; private set; }
 
-    /// <summary>Bytes of memory in increments, of their segment files, and of the pages that the guest wrote between them.</summary>
+    /// <summary>Bytes of memory in increments, of their segment files, and of the pages that had changed between them.</summary>
     public (double Memory, double Segments, double Changed) Bytes { get; private set; }
 
     /// <summary>Bytes that the engine's process allocated per checkpoint, all threads, whole round.</summary>
@@ -58,20 +70,31 @@ internal sealed class PauseRun(BenchOptions options, Load load)
     public async Task RunAsync()
     {
         var memoryBytes = (ulong)load.MemoryMiB << 20;
+        var pages = (long)(memoryBytes / MemoryRegion.PageBytes);
         using var kvm = SystemHandle.Open();
         using var guest = new WriterGuest(kvm, memoryBytes, load.Vcpus, await File.ReadAllBytesAsync(options.Guest));
-        using var floor = new FloorProcess(options.Floor, options.Guest, memoryBytes, load.Vcpus, guest.Tsc);
         guest.Fill();
-        floor.Fill();
         var folder = Path.Combine(options.Store, $"{load.MemoryMiB}-{load.Vcpus}-{load.PagesPerSecond:f0}-{Environment.ProcessId}");
         Directory.CreateDirectory(folder);
         try
         {
             await using var engine = CheckpointEngine.Open(new StoreOptions("sqlite:" + Path.Combine(folder, "bench.db")));
-            await using var attached = await engine.AttachAsync("bench", new MachineAttachment(guest.Machine, guest) { Options = Coordination() });
+            var changed = new ChangedPages(guest, load.Vcpus);
+            await using var attached = await engine.AttachAsync(
+                "bench", new MachineAttachment(guest.Machine, guest) { Options = Coordination(), Devices = [changed] });
             attached.Start();
             guest.WaitUntilHeld();
-            await MeasureAsync(attached, guest, floor);
+            await WarmUpAsync(attached, guest);
+
+            // Only now: as long as the first checkpoint's copy was there, the other guest was not.
+            using var floor = new FloorProcess(options.Floor, options.Guest, memoryBytes, load.Vcpus, guest.Tsc);
+            floor.Fill();
+            await Undisturbed.MeasureAsync(floor, load.PagesPerSecond, pages);
+            floor.BeginLog();
+            WarmUp(floor);
+            await MeasureAsync(attached, guest, changed, floor);
+            floor.EndLog();
+            await Undisturbed.MeasureAsync(floor, load.PagesPerSecond, pages);
             guest.Go();
             await attached.StopAsync();
         }
@@ -88,54 +111,56 @@ internal sealed class PauseRun(BenchOptions options, Load load)
         MaxPause = options.MaxPauseMs is { } ms ? TimeSpan.FromMilliseconds(ms) : null,
     };
 
-    private async Task MeasureAsync(AttachedMachine attached, WriterGuest guest, FloorProcess floor)
+    // The first is full, and settles what is made at the first use.
+    private async Task WarmUpAsync(AttachedMachine attached, WriterGuest guest)
     {
         guest.WritePages(load.PagesPerSecond);
-        floor.WritePages(load.PagesPerSecond);
-
-        // Undisturbed: the log is on, but until the first checkpoint no page is protected.
-        var undisturbed = await RunAsync(guest, TimeSpan.FromMilliseconds(500));
         guest.Go();
-        // The first is full, and settles what is made at the first use.
-        for (var i = 0; i < 3; i++)
+        for (var i = 0; i < 5; i++)
+        {
+            await Task.Delay(options.Every);
             Expect(await attached.CheckpointAsync());
+        }
+
         guest.Hold();
+        guest.Progress();
+    }
+
+    private static void WarmUp(FloorProcess floor)
+    {
         floor.Go();
         for (var i = 0; i < 3; i++)
             floor.Precopy();
         floor.Hold();
-        guest.Progress();
         floor.Progress();
+    }
 
+    private async Task MeasureAsync(AttachedMachine attached, WriterGuest guest, ChangedPages changed, FloorProcess floor)
+    {
         var (engineTime, plainTime) = (new Stopwatch(), new Stopwatch());
         var (engineDone, plainDone) = (new GuestProgress(), new GuestProgress());
-        var (memory, segments) = (0.0, 0.0);
-        long? firstWritten = null;
-        var lastWritten = 0L;
+        var (memory, segments, pages) = (0.0, 0.0, 0.0);
         var (allocated, collections) = (GC.GetTotalAllocatedBytes(), GC.CollectionCount(0));
         for (var i = 0; i < options.Checkpoints; i++)
         {
             guest.Go();
             engineTime.Start();
             await Task.Delay(options.Every);
-            var written = guest.Written();
-            firstWritten ??= written;
-            lastWritten = written;
             var committed = Expect(await attached.CheckpointAsync());
             engineTime.Stop();
             guest.Hold();
             engineDone = Add(engineDone, Noted(guest.Progress(), Gap));
-            // What the first one holds was written before the counting began.
-            memory += i == 0 ? 0 : committed.MemoryBytes;
-            segments += i == 0 ? 0 : committed.Segment?.SizeBytes ?? 0;
+            memory += committed.MemoryBytes;
+            segments += committed.Segment?.SizeBytes ?? 0;
+            pages += changed.Changed;
             Note(committed);
             if (Environment.GetEnvironmentVariable("BENCH_TRACE") is not null)
-                Console.Error.WriteLine($"{i} {committed.Mode} pause {committed.Timings.PauseUs} park {committed.Timings.ParkUs} capture {committed.Timings.CaptureUs} store {committed.Timings.StoreUs} pages {committed.DirtyPages} taking {committed.Taking} writes {engineDone.Writes} ms {engineTime.ElapsedMilliseconds}");
+                Console.Error.WriteLine($"{i} {committed.Mode} pause {committed.Timings.PauseUs} park {committed.Timings.ParkUs} capture {committed.Timings.CaptureUs} store {committed.Timings.StoreUs} pages {committed.DirtyPages} taking {committed.Taking} changed {changed.Changed} writes {engineDone.Writes} ms {engineTime.ElapsedMilliseconds}");
 
             floor.Go();
             await Task.Delay(options.Every);
             floor.Progress();
-            Floor.Add(floor.Floor());
+            NoteFloor(floor.Floor());
             Noted(floor.Progress(), FloorGap);
             plainTime.Start();
             await Task.Delay(options.Every);
@@ -150,22 +175,15 @@ internal sealed class PauseRun(BenchOptions options, Load load)
 
         AllocatedBytes = (GC.GetTotalAllocatedBytes() - allocated) / (double)options.Checkpoints;
         Collections = GC.CollectionCount(0) - collections;
-        Speed = (undisturbed, engineDone.Rounds / engineTime.Elapsed.TotalSeconds, plainDone.Rounds / plainTime.Elapsed.TotalSeconds);
+        Speed = (engineDone.Rounds / engineTime.Elapsed.TotalSeconds, plainDone.Rounds / plainTime.Elapsed.TotalSeconds);
         WrittenPerSecond = engineDone.Writes / engineTime.Elapsed.TotalSeconds;
-        Bytes = (memory, segments, (lastWritten - (firstWritten ?? 0)) * (double)MemoryRegion.PageBytes);
+        Bytes = (memory, segments, pages * MemoryRegion.PageBytes);
     }
 
-    private static async Task<double> RunAsync(WriterGuest guest, TimeSpan time)
+    private void NoteFloor(double pauseUs)
     {
-        guest.Go();
-        await Task.Delay(TimeSpan.FromMilliseconds(50));
-        guest.Progress();
-        var watch = Stopwatch.StartNew();
-        await Task.Delay(time);
-        var done = guest.Progress();
-        watch.Stop();
-        guest.Hold();
-        return done.Rounds / watch.Elapsed.TotalSeconds;
+        Floor.Add(pauseUs);
+        FloorOver += pauseUs / 1000 > options.MaxPauseMs ? 1 : 0;
     }
 
     private void Note(MachineEvent.CheckpointCommitted committed)
@@ -177,8 +195,11 @@ internal sealed class PauseRun(BenchOptions options, Load load)
             return;
         Rounds.Add(taking.Rounds);
         Left.Add(taking.PagesLeft);
+        Memory.Add(taking.CaptureUs);
         var way = taking.Way.ToString().ToLowerInvariant();
         Ways[way] = Ways.GetValueOrDefault(way) + 1;
+        if (committed.Timings.PauseUs / 1000.0 > options.MaxPauseMs)
+            Over[way] = Over.GetValueOrDefault(way) + 1;
     }
 
     private static GuestProgress Add(GuestProgress sum, GuestProgress more) => new(sum.Rounds + more.Rounds, sum.Writes + more.Writes, 0);

@@ -52,12 +52,14 @@ internal sealed class WriterGuest : IExitHandler, IWriterGuest, IDisposable
     /// <summary>Random bytes all over the area that the guest writes in.</summary>
     public void Fill()
     {
-        var random = new Random(1);
         foreach (var region in Machine.Memory.Regions)
         {
-            var end = region.GuestAddress + region.SizeBytes;
-            for (var at = Math.Max(region.GuestAddress, Area); at < end; at += LargePageBytes)
-                Machine.Memory.Fill(at, (int)LargePageBytes, random, static (span, random) => random.NextBytes(span));
+            var first = Math.Max(region.GuestAddress, Area);
+            Parallel.For(0, (int)((region.GuestAddress + region.SizeBytes - first) / LargePageBytes), () => new Random(1), (unit, _, random) =>
+            {
+                Machine.Memory.Fill(first + ((ulong)unit * LargePageBytes), (int)LargePageBytes, random, static (span, random) => random.NextBytes(span));
+                return random;
+            }, _ => { });
         }
     }
 
@@ -95,18 +97,15 @@ internal sealed class WriterGuest : IExitHandler, IWriterGuest, IDisposable
         Machine.Memory.Write(Control + ControlPeriod, bytes);
     }
 
-    /// <summary>How many pages all vCPUs have written since the beginning.</summary>
-    public long Written()
-    {
-        var written = 0L;
-        Span<byte> bytes = stackalloc byte[8];
-        for (var i = 0; i < _vcpus; i++)
-        {
-            Machine.Memory.Read(Own + ((ulong)i * PageBytes) + OwnWrites, bytes);
-            written += BinaryPrimitives.ReadInt64LittleEndian(bytes);
-        }
+    /// <summary>How many pages each vCPU has to write in; it writes all of them before it comes back to one.</summary>
+    public long AreaPages => (long)(Machine.Memory.Regions.Aggregate(0UL, (sum, region) => sum + region.SizeBytes) - Area) / (long)PageBytes / _vcpus;
 
-        return written;
+    /// <summary>How many pages a vCPU has written since the beginning.</summary>
+    public long WrittenBy(int vcpu)
+    {
+        Span<byte> bytes = stackalloc byte[8];
+        Machine.Memory.Read(Own + ((ulong)vcpu * PageBytes) + OwnWrites, bytes);
+        return BinaryPrimitives.ReadInt64LittleEndian(bytes);
     }
 
     public GuestProgress Progress()

@@ -9,6 +9,7 @@
  *     period TICKS     from one page written to the next, on each vCPU; 0 for none
  *     fill             random bytes all over the area that the guest writes in
  *     go, hold         let the vCPUs run; hold them
+ *     begin, end       log what the guest writes from now on, as after a first checkpoint; log no more
  *     floor            kick, registers, wake: "PAUSE_NS"
  *     precopy          a checkpoint's memory into a buffer: "PAUSE_NS ROUNDS LEFT PAGES PRECOPY_NS"
  *     stats            "ROUNDS_OF_THE_LOOP PAGES_WRITTEN LONGEST_GAP_TICKS" since the last time
@@ -205,6 +206,22 @@ static void begin_log(void)
 		log_of[s] = calloc(words_of(s), 8);
 		left[s] = calloc(words_of(s), 8);
 	}
+	/* Initially everything counts as written: what a first checkpoint would hold is not copied, its buffer would be as large as the guest. */
+	take_log();
+	for (int s = 0; s < m.slots; s++)
+		memset(left[s], 0, words_of(s) * 8);
+}
+
+static void end_log(void)
+{
+	for (int s = 0; s < m.slots; s++) {
+		struct kvm_userspace_memory_region region = {
+			.slot = s, .guest_phys_addr = m.slot[s].guest, .memory_size = m.slot[s].size, .userspace_addr = (uintptr_t)m.slot[s].host,
+		};
+
+		if (ioctl(m.fd, KVM_SET_USER_MEMORY_REGION, &region) < 0)
+			die("KVM_SET_USER_MEMORY_REGION");
+	}
 }
 
 /* Returns the pause in nanoseconds; take, where there is one, is done by this thread while all vCPUs are parked. */
@@ -240,15 +257,11 @@ static void take_rest(void)
 
 static void precopy(void)
 {
-	static int has_log;
 	int64_t begin = now_ns(), pause, copied;
 	uint64_t count, before;
 	int rounds = 1;
 
 	used = 0;
-	if (!has_log)
-		begin_log();
-	has_log = 1;
 	for (count = take_log();; rounds++) {
 		make_room(count + 4096);
 		copy_left();
@@ -299,18 +312,33 @@ static void stats(void)
 	writes_before = writes;
 }
 
-static void fill(void)
+enum { FILLERS = 2 };
+
+static void *fill_part(void *argument)
 {
-	uint64_t x = 88172645463325252ull;
+	uint64_t part = (intptr_t)argument, x = 88172645463325252ull + part;
 
 	for (int s = 0; s < m.slots; s++) {
-		for (uint64_t at = s ? 0 : AREA; at < m.slot[s].size; at += 8) {
+		uint64_t begin = s ? 0 : AREA, pages = (m.slot[s].size - begin) / PAGE;
+
+		for (uint64_t at = begin + pages * part / FILLERS * PAGE; at < begin + pages * (part + 1) / FILLERS * PAGE; at += 8) {
 			x ^= x << 13;
 			x ^= x >> 7;
 			x ^= x << 17;
 			*(uint64_t *)(m.slot[s].host + at) = x;
 		}
 	}
+	return NULL;
+}
+
+static void fill(void)
+{
+	pthread_t filler[FILLERS];
+
+	for (intptr_t i = 0; i < FILLERS; i++)
+		pthread_create(&filler[i], NULL, fill_part, (void *)i);
+	for (int i = 0; i < FILLERS; i++)
+		pthread_join(filler[i], NULL);
 }
 
 int main(int argc, char **argv)
@@ -338,6 +366,12 @@ int main(int argc, char **argv)
 			puts("ok");
 		} else if (!strcmp(line, "fill\n")) {
 			fill();
+			puts("ok");
+		} else if (!strcmp(line, "begin\n")) {
+			begin_log();
+			puts("ok");
+		} else if (!strcmp(line, "end\n")) {
+			end_log();
 			puts("ok");
 		} else if (!strcmp(line, "go\n")) {
 			release_all();

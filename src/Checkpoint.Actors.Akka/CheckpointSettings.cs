@@ -66,7 +66,7 @@ public sealed record CheckpointSettings
     {
         section.KnowOnly(
             "prepare-deadline", "park-deadline", "capture-deadline", "resume-deadline", "store-grace", "store-deadline", "recover-deadline",
-            "restore-deadline", "stop-deadline", "mode", "max-chain", "compress", "keep");
+            "restore-deadline", "stop-deadline", "mode", "max-chain", "compress", "max-pause", "over-max-pause", "keep");
         var keep = section.WholeNumber("keep");
         if (keep < 0)
             throw section.Wrong("keep", "0 to keep all, or how many to keep");
@@ -89,6 +89,14 @@ public sealed record CheckpointSettings
             },
             MaxChain = section.WholeNumber("max-chain"),
             Compress = section.Switch("compress"),
+            MaxPause = section.DurationOrOff("max-pause"),
+            OverMaxPause = section.Text("over-max-pause").ToUpperInvariant() switch
+            {
+                "PROTECT" => OverMaxPause.Protect,
+                "REFUSE" => OverMaxPause.Refuse,
+                "EXCEED" => OverMaxPause.Exceed,
+                _ => throw section.Wrong("over-max-pause", "protect, refuse or exceed"),
+            },
             Keep = keep > 0 ? keep : null,
         });
     }

@@ -72,6 +72,22 @@ internal sealed class SettingsSection
         }
     }
 
+    /// <summary>A duration; null for off.</summary>
+    public TimeSpan? DurationOrOff(string key)
+    {
+        const string Allowed = "a duration such as 1.5ms, or off";
+        if (Found(key, Allowed).Equals("off", StringComparison.OrdinalIgnoreCase))
+            return null;
+        try
+        {
+            return _config.GetTimeSpan(key);
+        }
+        catch (Exception wrong) when (wrong is FormatException or OverflowException or ArgumentException)
+        {
+            throw Wrong(key, Allowed, wrong);
+        }
+    }
+
     /// <summary>Makes options of what was read; what they refuse is said in this section's words.</summary>
     public T Checked<T>(Func<T> make)
     {

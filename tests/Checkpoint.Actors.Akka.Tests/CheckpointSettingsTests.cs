@@ -47,6 +47,9 @@ public sealed class CheckpointSettingsTests
     [InlineData("checkpoint.run-coordinated-shutdown = perhaps", "checkpoint.run-coordinated-shutdown = perhaps: write on or off")]
     [InlineData("checkpoint.store = \"\"", "checkpoint.store = nothing: write sqlite:PATH, the database that the journal plugin writes")]
     [InlineData("checkpoint.store = \"memory:\"", "checkpoint.store = memory:: write sqlite:PATH, the database that the journal plugin writes")]
+    [InlineData("checkpoint.coordinator.max-pause = long", "checkpoint.coordinator.max-pause = long: write a duration such as 1.5ms, or off")]
+    [InlineData("checkpoint.coordinator.max-pause = 0ms", "checkpoint.coordinator.max-pause = 0ms: write a duration from 0.001ms to 1d")]
+    [InlineData("checkpoint.coordinator.over-max-pause = wait", "checkpoint.coordinator.over-max-pause = wait: write protect, refuse or exceed")]
     [InlineData("checkpoint.store = \"mysql:x\"", "checkpoint.store = mysql:x: write sqlite:PATH, the database that the journal plugin writes")]
     [InlineData("checkpoint.store { path = x }", "checkpoint.store = a section: write a text")]
     public void A_setting_that_cannot_be_is_refused_by_its_name_with_what_was_found_and_what_to_write(string given, string said)
@@ -81,7 +84,7 @@ public sealed class CheckpointSettingsTests
               coordinator {
                 prepare-deadline = 11s, park-deadline = 12s, capture-deadline = 13s, resume-deadline = 14s, store-grace = 0ms, recover-deadline = 250ms, restore-deadline = 15s
                 store-deadline = 16s, stop-deadline = 17s
-                mode = Incremental, max-chain = 1, keep = 3, compress = yes
+                mode = Incremental, max-chain = 1, keep = 3, compress = yes, max-pause = 1.5ms, over-max-pause = Refuse
               }
             }
             """).WithFallback(CheckpointExtension.DefaultConfig()));
@@ -110,6 +113,8 @@ public sealed class CheckpointSettingsTests
                     Mode = CheckpointMode.Incremental,
                     MaxChain = 1,
                     Compress = true,
+                    MaxPause = TimeSpan.FromMilliseconds(1.5),
+                    OverMaxPause = OverMaxPause.Refuse,
                     Keep = 3,
                 },
             },

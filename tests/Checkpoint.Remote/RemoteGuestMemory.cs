@@ -112,7 +112,7 @@ internal sealed class RemoteGuestMemory : IGuestMemory
     private ulong Find(ulong guestAddress, ulong length)
     {
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        var slot = MemorySlots.Find(Regions, guestAddress, length);
+        var slot = MemorySlots.Find(Regions.AsSpan(), guestAddress, length);
         return Slots[slot].Address + (guestAddress - Regions[slot].GuestAddress);
     }
 }

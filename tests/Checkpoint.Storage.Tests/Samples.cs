@@ -133,7 +133,9 @@ internal sealed class Samples(int seed)
         Int64(),
         Int64(),
         new CheckpointTimings(Int64(), Int64(), Int64(), Int64()),
-        Text()) { At = At() };
+        Text()) { At = At(), Taking = Maybe() ? RandomTaking() : null };
+
+    private MemoryTaking RandomTaking() => new((MemoryWay)_random.Next(1, 4), _random.Next(30), Int64(), Int64(), Int64()) { MaxPauseUs = Maybe() ? Int64() : null };
 
     private StateList List() =>
         StateList.Create(Enumerable.Range(0, _random.Next(30)).Select(i => new StateItem(((ulong)Int64() & ~0xffUL) | (uint)i, Bytes(_random.Next(40)))));

@@ -131,7 +131,7 @@ internal sealed class RunCommand : Verb
         await using var machine = await engine.AttachAsync(vm, attachment, cancellationToken).ConfigureAwait(false);
         if (restored is null && stored.Count > 0)
             invocation.Progress.Say(Anew(vm, stored.Count, keep));
-        var report = new RunReport(invocation, vm, kernel);
+        var report = new RunReport(invocation, vm, kernel, attachment.Options.MaxPause);
         machine.Noticed += (_, notice) => report.Notice(notice);
         if (kernel.Faults is { } faults)
             faults.PhaseSource = () => machine.Phase?.ToString();

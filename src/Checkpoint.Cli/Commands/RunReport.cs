@@ -11,9 +11,15 @@ using Checkpoint.Protocol.Faults;
 namespace Checkpoint.Cli.Commands;
 
 /// <summary>Tells what a run does, for a person or for a program.</summary>
-internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
+/// <param name="invocation">Where to.</param>
+/// <param name="vm">The machine.</param>
+/// <param name="kernel">What it runs on.</param>
+/// <param name="maxPause">How long a pause may be; null for as long as it takes.</param>
+internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel, TimeSpan? maxPause)
 {
     private readonly LineQueue _lines = new(invocation.Around.Out, invocation.Time);
+
+    private long _over;
 
     private const string Columns = "    number      pause       park    capture    durable      state     memory  pruned";
 
@@ -85,12 +91,12 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
         {
             var reason = end.ToString().ToLowerInvariant();
             var line = new StoppedLine(
-                vm, reason, run.Committed, run.Aborted, run.LastCheckpoint, (long)run.Ran.TotalMilliseconds, pauses, verdict.Ok, verdict.Steps, verdict.Failures, kernel.Faults?.Hits);
+                vm, reason, run.Committed, run.Aborted, run.LastCheckpoint, (long)run.Ran.TotalMilliseconds, pauses, maxPause is null ? null : _over, verdict.Ok, verdict.Steps, verdict.Failures, kernel.Faults?.Hits);
             _lines.Add(JsonLine.Of(line, LineContext.Default.StoppedLine));
             return;
         }
 
-        var pause = pauses is null ? "" : $" Pause {Duration.FormatUs(pauses.P50)} median, {Duration.FormatUs(pauses.P99)} p99, {Duration.FormatUs(pauses.Max)} longest.";
+        var pause = pauses is null ? "" : $" Pause {Duration.FormatUs(pauses.P50)} median, {Duration.FormatUs(pauses.P99)} p99, {Duration.FormatUs(pauses.Max)} longest{Over()}.";
         var last = run.LastCheckpoint is { } number ? $", the last is {vm}@{number}" : "";
         Say($"{run.Committed} checkpoints in {Duration.Format(run.Ran)}{last}; {run.Aborted} aborted.{pause}");
         if (kernel.Faults is { } faults)
@@ -103,11 +109,15 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
     /// <summary>Returns when everything is written.</summary>
     public Task CompleteAsync() => _lines.CompleteAsync();
 
+    private string Over() => maxPause is { } most ? $", {_over} over {Duration.Format(most)}" : "";
+
     private void Say(string text) => _lines.Add(text + "\n");
 
     private void Committed(CheckpointOutcome.Committed outcome)
     {
-        var line = CommittedLine.Of(vm, outcome.Checkpoint, outcome.Durable, outcome.Pruned);
+        var isOver = outcome.Checkpoint.IsOverMaxPause;
+        _over += isOver is true ? 1 : 0;
+        var line = CommittedLine.Of(vm, outcome.Checkpoint, outcome.Durable, isOver, outcome.Pruned);
         if (invocation.IsJson)
         {
             _lines.Add(JsonLine.Of(line, LineContext.Default.CommittedLine));
@@ -116,7 +126,7 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel)
 
         Say(
             $"{line.Checkpoint,10} {Duration.FormatUs(line.PauseUs),10} {Duration.FormatUs(line.ParkUs),10} {Duration.FormatUs(line.CaptureUs),10} "
-            + $"{Duration.FormatUs(line.DurableUs),10} {ByteSize.Format(line.StateBytes),10} {ByteSize.Format(line.SegmentBytes),10} {line.Pruned.Count,7}");
+            + $"{Duration.FormatUs(line.DurableUs),10} {ByteSize.Format(line.StateBytes),10} {ByteSize.Format(line.SegmentBytes),10} {line.Pruned.Count,7}{(isOver is true ? "  over --max-pause" : "")}");
     }
 
     private void Aborted(MachineEvent.CheckpointAborted abort)

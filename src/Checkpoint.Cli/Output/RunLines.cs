@@ -33,12 +33,14 @@ internal sealed record CommittedLine(
     int? Rounds,
     long? PagesLeft,
     long? PrepareUs,
+    bool? OverMaxPause,
     IReadOnlyList<long> Pruned)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "committed";
 
-    public static CommittedLine Of(string vm, MachineEvent.CheckpointCommitted committed, TimeSpan durable, IReadOnlyList<long> pruned) => new(
+    /// <param name="isOver">Whether the pause was longer than it was to be; null where no bound was given.</param>
+    public static CommittedLine Of(string vm, MachineEvent.CheckpointCommitted committed, TimeSpan durable, bool? isOver, IReadOnlyList<long> pruned) => new(
         vm,
         committed.Number,
         committed.Id.ToString(),
@@ -58,6 +60,7 @@ internal sealed record CommittedLine(
         committed.Taking?.Rounds,
         committed.Taking?.PagesLeft,
         committed.Taking?.PrepareUs,
+        isOver,
         pruned);
 }
 
@@ -80,6 +83,7 @@ internal sealed record StoppedLine(
     long? LastCheckpoint,
     long RanMs,
     PauseLine? PauseUs,
+    long? OverMaxPause,
     bool Verified,
     IReadOnlyList<ulong> Steps,
     IReadOnlyList<string> Failures,

@@ -26,9 +26,9 @@ internal static class MemorySlots
     /// <param name="guestAddress">The first byte.</param>
     /// <param name="length">How many bytes.</param>
     /// <exception cref="ArgumentOutOfRangeException">The range is not inside one slot.</exception>
-    internal static int Find(IReadOnlyList<MemoryRegion> regions, ulong guestAddress, ulong length)
+    internal static int Find(ReadOnlySpan<MemoryRegion> regions, ulong guestAddress, ulong length)
     {
-        for (var i = 0; i < regions.Count && guestAddress >= regions[i].GuestAddress; i++)
+        for (var i = 0; i < regions.Length && guestAddress >= regions[i].GuestAddress; i++)
         {
             // Differences instead of sums: an address near the end of the number range does not wrap into a slot.
             var offset = guestAddress - regions[i].GuestAddress;

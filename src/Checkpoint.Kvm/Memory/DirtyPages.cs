@@ -50,19 +50,10 @@ internal sealed class DirtyPages : IDisposable
         {
             var log = _logs[i];
             _vm.GetDirtyLog(_regions[i].Slot, log);
-            var (first, last) = (-1, -1);
-            var to = pages.Of(i);
-            for (var word = 0; word < log.Length; word++)
-            {
-                if (log[word] == 0)
-                    continue;
-                to[word] |= log[word];
-                first = first < 0 ? word : first;
-                last = word;
-            }
-
+            pages.Add(i, log);
+            var first = log.AsSpan().IndexOfAnyExcept(0UL);
             if (_isManual && first >= 0)
-                Protect(i, first, last);
+                Protect(i, first, log.AsSpan().LastIndexOfAnyExcept(0UL));
         }
 
         _written.MoveTo(pages);

@@ -19,9 +19,17 @@ namespace Checkpoint.Kvm.Memory;
 public sealed class MemoryCapture : IDisposable
 {
     private const int MaxRounds = 30;
+    private const int RoundsWithoutProgress = 3;
+
     // A round more costs what copying so many does.
     private const long FewPages = 16;
-    private const long SparePages = 128;
+
+    // Up to this part of what was taken the pause leaves unprotected what it copies, so that the next checkpoint takes it once more.
+    private const long TakenTwice = 32;
+
+    // Room for the pause: a guest writes on until it is parked.
+    private const long ReadyPages = 1024;
+    private const long RoomPages = 16 * ReadyPages;
 
     private readonly IGuestMemory _memory;
     private readonly PageBuffer _buffer;
@@ -30,8 +38,10 @@ public sealed class MemoryCapture : IDisposable
     private readonly PageSet _left;
     private readonly PageSet _taken;
     private bool _hasBase;
+    private bool _leavesLog;
     private bool _isSettled = true;
     private ProtectedCopy? _protected;
+    private PauseLimit? _limit;
     private long _pagesLeft;
     private TimeSpan _captured;
     private MemoryTaking _taking = new(MemoryWay.Paused, 0, 0, 0, 0);
@@ -82,47 +92,40 @@ public sealed class MemoryCapture : IDisposable
         if (_dirty is not null)
         {
             (rounds, left) = CopyRounds(_dirty, cancellationToken);
-            _buffer.MakeReady((2 * left) + SparePages);
+            _buffer.MakeReady((2 * left) + ReadyPages, (16 * left) + RoomPages);
+            _leavesLog = left * TakenTwice <= _taken.Count;
         }
         else
         {
             left = _left.Count;
-            _buffer.Reserve(left, cancellationToken);
-            _buffer.MakeReady(left);
+            _buffer.Reserve(left, 0, cancellationToken);
+            _buffer.MakeReady(left, left);
         }
 
-        var way = _dirty is null ? MemoryWay.Paused : MemoryWay.Precopied;
-        if (limit is not null && _estimate.Of(left) > limit.ForMemory && limit.Over != OverMaxPause.Exceed)
-        {
-            _protected = OpenProtected(limit, left);
-            way = MemoryWay.Protected;
-        }
-
-        _taking = new MemoryTaking(way, rounds, left, 0, 0);
+        _limit = limit is { Over: not OverMaxPause.Exceed } ? limit : null;
+        // What is written until the guest is parked comes on top: protecting is settled here, refusing can wait until then.
+        if (_limit is not null && IsTooMuch(_limit.Over == OverMaxPause.Protect ? 2 * left : left))
+            _protected = OpenProtected(_limit, left);
+        var copied = _dirty is null ? MemoryWay.Paused : MemoryWay.Precopied;
+        _taking = new MemoryTaking(_protected is null ? copied : MemoryWay.Protected, rounds, left, 0, 0);
     }
 
     /// <summary>
-    /// Copies what is left, or protects it; the guest must be parked. It allocates nothing as long as the room that was made ready is enough.
+    /// Copies what is left, or protects it; the guest must be parked. It allocates nothing and takes no lock: the copies go where room was made
+    /// ready.
     /// </summary>
-    /// <exception cref="InsufficientPageBufferException">There is no room for the copies.</exception>
+    /// <exception cref="InsufficientPageBufferException">That was not enough.</exception>
+    /// <exception cref="PauseLimitException">Until it was parked the guest has written more than the pause has time for.</exception>
     public void Capture()
     {
         var begun = _estimate.Now();
-        if (_protected is not null)
+        if (_protected is not null || (_leavesLog && _dirty is not null))
             _dirty!.AddTo(_left);
         else
             _dirty?.MoveTo(_left);
-        _taken.UnionWith(_left);
-        if (_protected is not null)
-        {
-            _pagesLeft = _protected.Protect();
-        }
-        else
-        {
-            _pagesLeft = _buffer.Copy(_left, CancellationToken.None);
-            _left.Clear();
-        }
-
+        if (_limit is not null && _protected is null && _left.Count is var left && IsTooMuch(left))
+            throw new PauseLimitException(_limit, left, _estimate.Of(left), null);
+        _pagesLeft = _protected?.Protect() ?? _buffer.CopyInPause(_left);
         _captured = _estimate.Since(begun);
     }
 
@@ -135,14 +138,13 @@ public sealed class MemoryCapture : IDisposable
     {
         _taking = _taking with { PagesLeft = _pagesLeft, CaptureUs = (long)_captured.TotalMicroseconds };
         if (_protected is null)
-        {
             _estimate.LearnPause(_pagesLeft, _captured);
-            return;
-        }
-
-        _protected.Complete();
-        _left.Clear();
+        else
+            _protected.Complete();
         EndProtection();
+        _taken.UnionWith(_left);
+        _left.Clear();
+        _buffer.ReturnUnused();
     }
 
     /// <summary>The checkpoint is over: its copies go.</summary>
@@ -158,6 +160,8 @@ public sealed class MemoryCapture : IDisposable
         }
         finally
         {
+            _taken.UnionWith(_left);
+            _left.Clear();
             _buffer.Release(_taken);
             _hasBase |= isCommitted;
             if (!isCommitted)
@@ -182,6 +186,8 @@ public sealed class MemoryCapture : IDisposable
         ending?.Dispose();
     }
 
+    private bool IsTooMuch(long left) => _estimate.Of(left) > _limit!.ForMemory;
+
     private ProtectedCopy OpenProtected(PauseLimit limit, long left)
     {
         string? obstacle = null;
@@ -202,21 +208,23 @@ public sealed class MemoryCapture : IDisposable
     {
         dirty.MoveTo(_left);
         var count = _left.Count;
-        _buffer.Reserve(count + SparePages, cancellationToken);
+        _buffer.Reserve(count, (count / 4) + ReadyPages, cancellationToken);
+        var (least, stuck) = (count, 0);
         for (var round = 1; ; round++)
         {
             // Before the copy, which may be cancelled half way: what has a place in the buffer is among the taken.
             _taken.UnionWith(_left);
             var begun = _estimate.Now();
             _buffer.Copy(_left, cancellationToken);
-            _estimate.LearnCopy(count, _estimate.Since(begun));
+            _estimate.LearnCopy(count, _estimate.Since(begun), areAll: round == 1 && Mode == CheckpointMode.Full);
             _left.Clear();
             dirty.MoveTo(_left);
-            var before = count;
             count = _left.Count;
 
-            // Less than a tenth fewer than the round before: the guest writes as fast as it is copied.
-            if (count <= FewPages || count > before - (before / 10) || round == MaxRounds)
+            // Not a tenth fewer than ever: the guest writes as fast as it is copied, or a round was disturbed.
+            stuck = count > least - (least / 10) ? stuck + 1 : 0;
+            least = Math.Min(least, count);
+            if (count <= FewPages || stuck == RoundsWithoutProgress || round == MaxRounds)
                 return (round, count);
         }
     }

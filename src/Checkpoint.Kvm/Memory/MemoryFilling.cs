@@ -89,7 +89,7 @@ public abstract partial class MemoryFilling : IDisposable
     {
         if (_isComplete || length == 0)
             return;
-        var region = MemorySlots.Find(Regions, guestAddress, length);
+        var region = MemorySlots.Find(Regions.AsSpan(), guestAddress, length);
         var start = Regions[region].GuestAddress;
         var last = UnitAt(start, guestAddress + length - 1);
         for (var unit = UnitAt(start, guestAddress); unit <= last; unit++)

@@ -15,48 +15,64 @@ public readonly record struct CopiedMemory(ulong GuestAddress, ReadOnlyMemory<by
 internal sealed class PageBuffer
 {
     private const int PageBytes = (int)MemoryRegion.PageBytes;
-    private const int PagesPerChunk = PagePool.ChunkBytes / PageBytes;
+    private const int PagesPerChunk = PageChunk.Bytes / PageBytes;
     private const int Nowhere = -1;
     private const int Zeros = -2;
 
-    private static readonly byte[] s_zeros = new byte[PagePool.ChunkBytes];
+    private static readonly byte[] s_zeros = new byte[PageChunk.Bytes];
 
     private readonly IGuestMemory _memory;
     private readonly ImmutableArray<MemoryRegion> _regions;
     private readonly PagePool _pool;
     private readonly int[][] _places;
-    private readonly List<byte[]> _chunks = [];
+    private readonly long _pages;
+    private readonly List<PageChunk> _chunks = [];
     private long _reserved;
     private int _used;
+    private bool _isPause;
 
     public PageBuffer(IGuestMemory memory, PagePool pool)
     {
         _memory = memory;
         _regions = memory.Regions;
         _pool = pool;
+        _pages = _regions.Sum(PageSet.PagesOf);
         _places = [.. _regions.Select(region => new int[PageSet.PagesOf(region)])];
         foreach (var places in _places)
             Array.Fill(places, Nowhere);
     }
 
     /// <summary>Waits until there is room for so many pages.</summary>
+    /// <param name="needed">How many.</param>
+    /// <param name="wished">How many more may come, for which nobody is kept waiting later.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="InsufficientPageBufferException">There never will be.</exception>
-    public void Reserve(long pages, CancellationToken cancellationToken)
-    {
-        var chunks = (pages + PagesPerChunk - 1) / PagesPerChunk;
-        // A list that grows in the pause would allocate there.
-        _chunks.EnsureCapacity((int)chunks + 64);
-        _pool.Reserve(chunks, cancellationToken);
-        _reserved += chunks;
-    }
+    public void Reserve(long needed, long wished, CancellationToken cancellationToken) =>
+        _reserved += _pool.Reserve(ChunksFor(needed), ChunksFor(Math.Min(_pages, needed + wished)), cancellationToken);
 
-    /// <summary>Makes room for so many pages more, as far as there is any without waiting, so that the pause finds it ready.</summary>
-    public void MakeReady(long pages)
+    /// <summary>
+    /// Makes room for so many pages more, as far as there is any without waiting: the pause takes what it finds, without a lock and without
+    /// allocating.
+    /// </summary>
+    /// <param name="pages">How many are expected; the host gives its memory for them now.</param>
+    /// <param name="atMost">How many there may be: for those beyond it gives its memory when they come.</param>
+    public void MakeReady(long pages, long atMost)
     {
-        while (((long)_chunks.Count * PagesPerChunk) - _used < pages && TryAddChunk())
+        // Each page has one place at most.
+        atMost = Math.Min(atMost, _pages - _used);
+        while (Ready < atMost && TryAddChunk(touched: Ready < pages))
         {
             // One after another.
         }
+    }
+
+    /// <summary>Gives back what was made ready and not needed.</summary>
+    public void ReturnUnused()
+    {
+        var kept = NoteUsed();
+        var unused = Math.Max(0, _reserved - kept);
+        _pool.Return(_chunks, kept, unused);
+        _reserved -= unused;
     }
 
     /// <summary>Copies the pages of a set.</summary>
@@ -68,6 +84,22 @@ internal sealed class PageBuffer
         for (var region = 0; region < _regions.Length; region++)
             copied += Copy(pages, region, 0, PageSet.PagesOf(_regions[region]), cancellationToken);
         return copied;
+    }
+
+    /// <summary>Copies the pages of a set into the room that was made ready, and into no other: it allocates nothing and takes no lock.</summary>
+    /// <returns>How many there were.</returns>
+    /// <exception cref="InsufficientPageBufferException">The room was not enough.</exception>
+    public long CopyInPause(PageSet pages)
+    {
+        _isPause = true;
+        try
+        {
+            return Copy(pages, CancellationToken.None);
+        }
+        finally
+        {
+            _isPause = false;
+        }
     }
 
     /// <summary>Copies those of a set's pages that lie in a part of a slot.</summary>
@@ -114,22 +146,22 @@ internal sealed class PageBuffer
                 _places[region].AsSpan((int)page, (int)count).Fill(Nowhere);
         }
 
-        _pool.Return(_chunks, _reserved);
-        _chunks.Clear();
+        NoteUsed();
+        _pool.Return(_chunks, 0, _reserved);
         (_reserved, _used) = (0, 0);
     }
 
     // Pages that have no place yet, as many as follow each other and go into one chunk.
     private long CopyNew(int region, long page, long count)
     {
-        if (_used == _chunks.Count * PagesPerChunk && !TryAddChunk())
-            throw new InsufficientPageBufferException((_chunks.Count + 1L) * PagePool.ChunkBytes, _pool.LimitBytes);
+        if (Ready == 0)
+            AddChunk();
         var places = _places[region];
         var room = PagesPerChunk - (_used % PagesPerChunk);
         var length = 1;
         while (length < count && length < room && places[page + length] < 0)
             length++;
-        var copies = _chunks[_used / PagesPerChunk].AsSpan(_used % PagesPerChunk * PageBytes, length * PageBytes);
+        var copies = _chunks[_used / PagesPerChunk].GetSpan().Slice(_used % PagesPerChunk * PageBytes, length * PageBytes);
         _memory.Read(_regions[region].GuestAddress + ((ulong)page * PageBytes), copies);
         var kept = 0;
         for (var i = 0; i < length; i++)
@@ -156,12 +188,33 @@ internal sealed class PageBuffer
     {
         var place = _places[region][page];
         var length = Together(_places[region], page, page + count);
-        var copies = _chunks[place / PagesPerChunk].AsSpan(place % PagesPerChunk * PageBytes, (int)length * PageBytes);
+        var copies = _chunks[place / PagesPerChunk].GetSpan().Slice(place % PagesPerChunk * PageBytes, (int)length * PageBytes);
         _memory.Read(_regions[region].GuestAddress + ((ulong)page * PageBytes), copies);
         return length;
     }
 
-    private bool TryAddChunk()
+    private long Ready => ((long)_chunks.Count * PagesPerChunk) - _used;
+
+    private static long ChunksFor(long pages) => (pages + PagesPerChunk - 1) / PagesPerChunk;
+
+    // Those that the copying in the pause touched.
+    private int NoteUsed()
+    {
+        var used = (int)ChunksFor(_used);
+        for (var i = 0; i < used; i++)
+            _pool.NoteTouched(_chunks[i]);
+        return used;
+    }
+
+    private void AddChunk()
+    {
+        if (_isPause)
+            throw new InsufficientPageBufferException(_chunks.Count * (long)PageChunk.Bytes);
+        if (!TryAddChunk(touched: true))
+            throw new InsufficientPageBufferException((_chunks.Count + 1L) * PageChunk.Bytes, _pool.LimitBytes);
+    }
+
+    private bool TryAddChunk(bool touched)
     {
         if (_chunks.Count >= _reserved)
         {
@@ -170,7 +223,7 @@ internal sealed class PageBuffer
             _reserved++;
         }
 
-        _chunks.Add(_pool.Take());
+        _chunks.Add(_pool.Take(touched));
         return true;
     }
 
@@ -194,5 +247,5 @@ internal sealed class PageBuffer
 
     private ReadOnlyMemory<byte> At(int place, long pages) => place == Zeros
         ? s_zeros.AsMemory(0, (int)pages * PageBytes)
-        : _chunks[place / PagesPerChunk].AsMemory(place % PagesPerChunk * PageBytes, (int)pages * PageBytes);
+        : _chunks[place / PagesPerChunk].Memory.Slice(place % PagesPerChunk * PageBytes, (int)pages * PageBytes);
 }

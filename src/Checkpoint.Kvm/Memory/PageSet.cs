@@ -56,19 +56,17 @@ internal sealed class PageSet
     /// <summary>Adds pages of one slot.</summary>
     public void Add(int region, ReadOnlySpan<ulong> words)
     {
-        var to = _words[region];
-        for (var word = 0; word < to.Length; word++)
-            to[word] |= words[word];
+        var first = words.IndexOfAnyExcept(0UL);
+        if (first < 0)
+            return;
+        words = words[first..(words.LastIndexOfAnyExcept(0UL) + 1)];
+        Unite(_words[region].AsSpan(first, words.Length), words);
     }
 
     public void UnionWith(PageSet other)
     {
         for (var i = 0; i < _words.Length; i++)
-        {
-            var (to, from) = (_words[i], other._words[i]);
-            for (var word = 0; word < to.Length; word++)
-                to[word] |= from[word];
-        }
+            Add(i, other._words[i]);
     }
 
     public void Clear()
@@ -95,17 +93,31 @@ internal sealed class PageSet
         return true;
     }
 
+    // Of a guest at rest nearly all words are zero, and the pause goes through all of them.
+    private static void Unite(Span<ulong> to, ReadOnlySpan<ulong> from)
+    {
+        var word = 0;
+        for (; word <= from.Length - Vector<ulong>.Count; word += Vector<ulong>.Count)
+            (new Vector<ulong>(to[word..]) | new Vector<ulong>(from[word..])).CopyTo(to[word..]);
+        for (; word < from.Length; word++)
+            to[word] |= from[word];
+    }
+
     private static long Find(ulong[] words, long from, bool isSet)
     {
-        for (var word = (int)(from / BitsPerWord); word < words.Length; word++)
+        var word = (int)(from / BitsPerWord);
+        if (word >= words.Length)
+            return -1;
+        var bits = (isSet ? words[word] : ~words[word]) & (ulong.MaxValue << (int)(from % BitsPerWord));
+        if (bits == 0)
         {
-            var bits = isSet ? words[word] : ~words[word];
-            if (word == from / BitsPerWord)
-                bits &= ulong.MaxValue << (int)(from % BitsPerWord);
-            if (bits != 0)
-                return ((long)word * BitsPerWord) + BitOperations.TrailingZeroCount(bits);
+            var others = words.AsSpan(++word).IndexOfAnyExcept(isSet ? 0UL : ulong.MaxValue);
+            if (others < 0)
+                return -1;
+            word += others;
+            bits = isSet ? words[word] : ~words[word];
         }
 
-        return -1;
+        return ((long)word * BitsPerWord) + BitOperations.TrailingZeroCount(bits);
     }
 }

@@ -6,6 +6,7 @@ internal sealed class PauseEstimate(TimeProvider time)
     private const long EnoughToTell = 64;
 
     private double _usPerPage;
+    private bool _isGuess = true;
     private double _usBesidesCopying;
 
     /// <summary>The moment to count from.</summary>
@@ -14,10 +15,16 @@ internal sealed class PauseEstimate(TimeProvider time)
     public TimeSpan Since(long begun) => time.GetElapsedTime(begun);
 
     /// <summary>So many pages were copied in that time while the guest ran.</summary>
-    public void LearnCopy(long pages, TimeSpan took)
+    /// <param name="pages">How many.</param>
+    /// <param name="took">How long it took.</param>
+    /// <param name="areAll">Whether that was all memory: page after page is copied faster than what is left, and tells only where nothing else does.</param>
+    public void LearnCopy(long pages, TimeSpan took, bool areAll = false)
     {
-        if (pages >= EnoughToTell)
-            _usPerPage = Mean(_usPerPage, took.TotalMicroseconds / pages);
+        if (pages < EnoughToTell || (areAll && !_isGuess))
+            return;
+        var usPerPage = took.TotalMicroseconds / pages;
+        _usPerPage = _isGuess ? usPerPage : Mean(_usPerPage, usPerPage);
+        _isGuess = areAll;
     }
 
     /// <summary>So many pages were taken in a pause, and that was all that the memory took of it.</summary>

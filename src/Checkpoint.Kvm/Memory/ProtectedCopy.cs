@@ -109,7 +109,7 @@ internal sealed class ProtectedCopy : IDisposable
 
     private void OnWrite(ulong guestAddress)
     {
-        var region = MemorySlots.Find(_regions, guestAddress, 1);
+        var region = MemorySlots.Find(_regions.AsSpan(), guestAddress, 1);
         Take(region, UnitAt(_regions[region], guestAddress));
     }
 

@@ -13,6 +13,7 @@ public sealed class WrittenPages
 
     private readonly ImmutableArray<MemoryRegion> _regions;
     private readonly ulong[][] _words;
+    private bool _isAny;
 
     /// <summary>Nothing is noted yet.</summary>
     /// <param name="regions">The memory's slots.</param>
@@ -37,6 +38,8 @@ public sealed class WrittenPages
             var last = (long)((Math.Min(offset + length, _regions[i].SizeBytes) - 1) >> PageShift);
             for (var page = (long)(offset >> PageShift); page <= last; page++)
                 Interlocked.Or(ref _words[i][page >> 6], 1UL << (int)(page & 63));
+            // After the notes: who takes them looks here first.
+            _isAny = true;
             return;
         }
     }
@@ -44,13 +47,21 @@ public sealed class WrittenPages
     /// <summary>Takes all notes, word by word.</summary>
     internal void MoveTo(PageSet pages)
     {
+        // As a rule the host writes nothing, and the pause goes through no empty notes.
+        if (!Interlocked.Exchange(ref _isAny, false))
+            return;
         for (var i = 0; i < _words.Length; i++)
         {
+            var words = _words[i];
             var to = pages.Of(i);
             for (var word = 0; word < to.Length; word++)
             {
-                if (Volatile.Read(ref _words[i][word]) != 0)
-                    to[word] |= Interlocked.Exchange(ref _words[i][word], 0);
+                // A note that is made behind this look is taken the next time.
+                var next = words.AsSpan(word).IndexOfAnyExcept(0UL);
+                if (next < 0)
+                    break;
+                word += next;
+                to[word] |= Interlocked.Exchange(ref words[word], 0);
             }
         }
     }

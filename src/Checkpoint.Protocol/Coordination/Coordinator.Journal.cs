@@ -69,7 +69,7 @@ public sealed partial class Coordinator
         // What was disturbed by others says little: less counts at once, more by and by.
         var isLess = _pauseBesidesMemoryUs == 0 || besides < _pauseBesidesMemoryUs;
         _pauseBesidesMemoryUs = isLess ? besides : _pauseBesidesMemoryUs + ((besides - _pauseBesidesMemoryUs) / 16);
-        return taking with { PrepareUs = round.Begun.MonotonicUs - round.Requested.MonotonicUs };
+        return taking with { PrepareUs = round.Begun.MonotonicUs - round.Requested.MonotonicUs, MaxPauseUs = (long?)_options.MaxPause?.TotalMicroseconds };
     }
 
     private void OnNotStored(string reason, in Moment now, List<CoordinatorEffect> effects)

@@ -90,6 +90,9 @@ public abstract record MachineEvent
     {
         /// <summary>How the memory was taken; null in events of versions that did not say.</summary>
         public MemoryTaking? Taking { get; init; }
+
+        /// <summary>Whether the pause was longer than it was to be; null where it might last as long as it took.</summary>
+        public bool? IsOverMaxPause => Taking?.MaxPauseUs is { } most ? Timings.PauseUs > most : null;
     }
 
     /// <summary>A round that ended without a checkpoint.</summary>

@@ -19,4 +19,8 @@ public enum MemoryWay
 /// <param name="PagesLeft">Pages that were left for the pause to copy, or to protect.</param>
 /// <param name="PrepareUs">From the beginning of the first round until the pause could begin, in microseconds; waiting for room in the buffer is part of it.</param>
 /// <param name="CaptureUs">What the memory took of the pause, in microseconds.</param>
-public sealed record MemoryTaking(MemoryWay Way, int Rounds, long PagesLeft, long PrepareUs, long CaptureUs);
+public sealed record MemoryTaking(MemoryWay Way, int Rounds, long PagesLeft, long PrepareUs, long CaptureUs)
+{
+    /// <summary>How long the whole pause was to be at most, in microseconds; null where it might last as long as it took.</summary>
+    public long? MaxPauseUs { get; init; }
+}

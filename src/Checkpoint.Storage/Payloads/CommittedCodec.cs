@@ -44,12 +44,14 @@ internal static class CommittedCodec
         writer.Text(committed.Batching);
         if (committed.Taking is { } taking)
         {
-            writer.Array(5);
+            writer.Array(taking.MaxPauseUs is null ? 5 : 6);
             writer.Integer((int)taking.Way);
             writer.Integer(taking.Rounds);
             writer.Integer(taking.PagesLeft);
             writer.Integer(taking.PrepareUs);
             writer.Integer(taking.CaptureUs);
+            if (taking.MaxPauseUs is { } most)
+                writer.Integer(most);
         }
     }
 
@@ -88,7 +90,8 @@ internal static class CommittedCodec
     {
         var record = new RecordReader(ref reader, "taking");
         var taking = new MemoryTaking(
-            (MemoryWay)record.OneOf((int)MemoryWay.Paused, (int)MemoryWay.Protected, "way"), record.Int32(), record.Integer(), record.Integer(), record.Integer());
+            (MemoryWay)record.OneOf((int)MemoryWay.Paused, (int)MemoryWay.Protected, "way"), record.Int32(), record.Integer(), record.Integer(), record.Integer())
+        { MaxPauseUs = record.OptionalInteger() };
         record.End();
         return taking;
     }

@@ -198,7 +198,7 @@ public sealed class LinuxGuestMemory : IGuestMemory
     {
         // The mappings may live on with the VM; what is asked for through this object must not depend on that.
         ObjectDisposedException.ThrowIf(_isDisposed, this);
-        return Slots[MemorySlots.Find(Regions, guestAddress, length)];
+        return Slots[MemorySlots.Find(Regions.AsSpan(), guestAddress, length)];
     }
 
     internal sealed record Slot(MemoryRegion Region, Mapping Mapping)

@@ -122,5 +122,5 @@ public sealed class SimulatedMemory : IGuestMemory
 
     private void ThrowIfDisposed() => ObjectDisposedException.ThrowIf(_isDisposed, this);
 
-    private SimulatedSlot Find(ulong guestAddress, ulong length) => Slots[MemorySlots.Find(Regions, guestAddress, length)];
+    private SimulatedSlot Find(ulong guestAddress, ulong length) => Slots[MemorySlots.Find(Regions.AsSpan(), guestAddress, length)];
 }
