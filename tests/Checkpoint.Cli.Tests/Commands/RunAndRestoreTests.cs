@@ -27,6 +27,26 @@ public class RunAndRestoreTests
     }
 
     [KvmFact]
+    public async Task A_pause_that_is_longer_than_it_was_to_be_is_told_and_counted()
+    {
+        using var sandbox = new Sandbox();
+        // Each time a vCPU parks later than the whole pause may last.
+        var faults = Path.Combine(sandbox.Folder, "faults.json");
+        await File.WriteAllTextAsync(faults, "{ \"faults\": [ { \"call\": \"vcpu.park\", \"vcpu\": 0, \"delay\": \"3ms\" } ] }");
+        string[] bound = ["--max-pause", "1ms", "--faults", faults];
+        var bounded = await sandbox.MakeCheckpointsAsync("a", 3, bound);
+        Assert.All(bounded.Json.Where(line => line.GetProperty("event").GetString() == "committed"), line => Assert.True(line.GetProperty("over_max_pause").GetBoolean()));
+        Assert.Equal(3, bounded.Event("stopped").GetProperty("over_max_pause").GetInt64());
+
+        var unbounded = await sandbox.MakeCheckpointsAsync("b", 1);
+        Assert.Equal(JsonValueKind.Null, unbounded.Event("committed").GetProperty("over_max_pause").ValueKind);
+        Assert.Equal(JsonValueKind.Null, unbounded.Event("stopped").GetProperty("over_max_pause").ValueKind);
+
+        var told = await sandbox.RunAsync(["run", "--vm", "c", "--every", "20ms", "--checkpoints", "2", .. bound]);
+        Assert.Contains(" longest, 2 over 1.00 ms.", told.Output, StringComparison.Ordinal);
+    }
+
+    [KvmFact]
     public async Task Increments_are_shown_compared_verified_and_restored_like_full_checkpoints()
     {
         using var sandbox = new Sandbox();
