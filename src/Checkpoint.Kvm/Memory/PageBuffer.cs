@@ -24,7 +24,7 @@ internal sealed class PageBuffer
     private readonly IGuestMemory _memory;
     private readonly ImmutableArray<MemoryRegion> _regions;
     private readonly PagePool _pool;
-    private readonly int[][] _places;
+    private int[][]? _places;
     private readonly List<byte[]> _chunks = [];
     private long _reserved;
     private int _used;
@@ -34,9 +34,22 @@ internal sealed class PageBuffer
         _memory = memory;
         _regions = memory.Regions;
         _pool = pool;
-        _places = [.. _regions.Select(region => new int[PageSet.PagesOf(region)])];
-        foreach (var places in _places)
-            Array.Fill(places, Nowhere);
+    }
+
+    // Made when it is first needed: a machine that is brought back does not wait for a table of all its pages.
+    private int[][] Places
+    {
+        get
+        {
+            if (_places is null)
+            {
+                _places = [.. _regions.Select(region => GC.AllocateUninitializedArray<int>(checked((int)PageSet.PagesOf(region))))];
+                foreach (var places in _places)
+                    Array.Fill(places, Nowhere);
+            }
+
+            return _places;
+        }
     }
 
     /// <summary>Waits until there is room for so many pages.</summary>
@@ -44,7 +57,8 @@ internal sealed class PageBuffer
     public void Reserve(long pages, CancellationToken cancellationToken)
     {
         var chunks = (pages + PagesPerChunk - 1) / PagesPerChunk;
-        // A list that grows in the pause would allocate there.
+        // A list that grows in the pause would allocate there, and so would the places.
+        _ = Places;
         _chunks.EnsureCapacity((int)chunks + 64);
         _pool.Reserve(chunks, cancellationToken);
         _reserved += chunks;
@@ -80,7 +94,7 @@ internal sealed class PageBuffer
         {
             cancellationToken.ThrowIfCancellationRequested();
             count = Math.Min(count, end - page);
-            count = _places[region][page] < 0 ? CopyNew(region, page, count) : CopyAgain(region, page, count);
+            count = Places[region][page] < 0 ? CopyNew(region, page, count) : CopyAgain(region, page, count);
             copied += count;
         }
 
@@ -97,8 +111,8 @@ internal sealed class PageBuffer
             {
                 for (var end = page + count; page < end;)
                 {
-                    var length = Together(_places[region], page, end);
-                    yield return new CopiedMemory(start + ((ulong)page * PageBytes), At(_places[region][page], length));
+                    var length = Together(Places[region], page, end);
+                    yield return new CopiedMemory(start + ((ulong)page * PageBytes), At(Places[region][page], length));
                     page += length;
                 }
             }
@@ -111,7 +125,7 @@ internal sealed class PageBuffer
         for (var region = 0; region < _regions.Length; region++)
         {
             for (var page = 0L; pages.TryNextRun(region, ref page, out var count); page += count)
-                _places[region].AsSpan((int)page, (int)count).Fill(Nowhere);
+                Places[region].AsSpan((int)page, (int)count).Fill(Nowhere);
         }
 
         _pool.Return(_chunks, _reserved);
@@ -124,7 +138,7 @@ internal sealed class PageBuffer
     {
         if (_used == _chunks.Count * PagesPerChunk && !TryAddChunk())
             throw new InsufficientPageBufferException((_chunks.Count + 1L) * PagePool.ChunkBytes, _pool.LimitBytes);
-        var places = _places[region];
+        var places = Places[region];
         var room = PagesPerChunk - (_used % PagesPerChunk);
         var length = 1;
         while (length < count && length < room && places[page + length] < 0)
@@ -154,8 +168,8 @@ internal sealed class PageBuffer
     // Pages that have places, as many as lie together.
     private long CopyAgain(int region, long page, long count)
     {
-        var place = _places[region][page];
-        var length = Together(_places[region], page, page + count);
+        var place = Places[region][page];
+        var length = Together(Places[region], page, page + count);
         var copies = _chunks[place / PagesPerChunk].AsSpan(place % PagesPerChunk * PageBytes, (int)length * PageBytes);
         _memory.Read(_regions[region].GuestAddress + ((ulong)page * PageBytes), copies);
         return length;
