@@ -17,7 +17,7 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
         Recorded = recorded;
         _time = time;
         _ended = new TaskCompletionSource<string>(threads.Completion);
-        _host = new MachineHost(attachment, this, threads);
+        _host = new MachineHost(attachment, this, threads, takesCheckpoints: false);
         _host.Start();
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Globalization;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.State;
@@ -10,11 +11,17 @@ internal sealed class MachineHost
 {
     private readonly ImmutableArray<VcpuActor> _vcpus;
     private readonly ImmutableArray<DeviceActor> _devices;
-    private readonly MachineActor _machine;
+    private readonly MachineActor? _machine;
     private readonly MachineAttachment _attachment;
     private readonly ImmutableArray<IParticipantActor> _actors;
 
-    public MachineHost(MachineAttachment attachment, IParticipantListener listener, IEngineThreads? threads = null, TimeProvider? time = null)
+    /// <param name="attachment">The machine.</param>
+    /// <param name="listener">Hears the actors' reports.</param>
+    /// <param name="threads">What the actors run on.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="takesCheckpoints">Whether checkpoints will be taken. Without them nobody stands for the VM: no log of what the guest writes is kept.</param>
+    public MachineHost(
+        MachineAttachment attachment, IParticipantListener listener, IEngineThreads? threads = null, TimeProvider? time = null, bool takesCheckpoints = true)
     {
         _attachment = attachment;
         var doubled = attachment.Devices.GroupBy(device => device.Name).FirstOrDefault(devices => devices.Count() > 1);
@@ -33,18 +40,19 @@ internal sealed class MachineHost
         _devices = [.. attachment.Devices.OfType<IDeviceParticipant>().Select(device => new DeviceActor(
             Next(ParticipantKind.Device, "device " + device.Name), device, listener, threads))];
         var passive = attachment.Devices.Where(device => device is not IDeviceParticipant).ToList();
-        _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment, passive, listener, threads, time);
+        if (takesCheckpoints)
+            _machine = new MachineActor(Next(ParticipantKind.Machine, "machine"), attachment, passive, listener, threads, time);
         foreach (var vcpu in _vcpus)
             vcpu.Helped = _machine;
         Participants = participants.ToImmutable();
-        _actors = [.. _vcpus, .. _devices, _machine];
+        _actors = [.. _vcpus, .. _devices, .. _machine is null ? Enumerable.Empty<IParticipantActor>() : [_machine]];
     }
 
     /// <summary>The table of participants.</summary>
     public ImmutableArray<Participant> Participants { get; }
 
     /// <summary>The machine's actor: it holds the copy of the memory.</summary>
-    public MachineActor Machine => _machine;
+    public MachineActor Machine => _machine ?? throw new UnreachableException("No checkpoints are taken of this machine.");
 
     /// <summary>The participants' actors, each at its index.</summary>
     public ImmutableArray<IParticipantActor> Actors => _actors;
@@ -92,7 +100,7 @@ internal sealed class MachineHost
     /// <summary>What the last round captured, memory excepted.</summary>
     public StateDocument ToStateDocument()
     {
-        var captured = _machine.Devices.Concat(_devices.Select(device => device.State)).ToDictionary(state => state.Name);
+        var captured = Machine.Devices.Concat(_devices.Select(device => device.State)).ToDictionary(state => state.Name);
         return new StateDocument(
             _attachment.Machine.Description,
             _attachment.Machine.ToVmStateList(),

@@ -18,12 +18,29 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
 
     private async Task<RestoredMachine> RestoreAsync(IKvm kvm, FoundCheckpoint found, RestoreOptions options, CancellationToken cancellationToken)
     {
-        var (vm, checkpoint, history) = found;
+        var opening = OpenAsync(found);
+        try
+        {
+            return await RestoreAsync(kvm, found, opening, options, cancellationToken).ConfigureAwait(false);
+        }
+        catch
+        {
+            await ((Task)opening).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (opening.IsCompletedSuccessfully)
+                (await opening.ConfigureAwait(false)).Dispose();
+            throw;
+        }
+    }
+
+    private async Task<RestoredMachine> RestoreAsync(
+        IKvm kvm, FoundCheckpoint found, Task<StoredMemory> opening, RestoreOptions options, CancellationToken cancellationToken)
+    {
+        var (vm, checkpoint, _) = found;
         var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
         var machine = Build(kvm, $"{vm}@{checkpoint.Number}", document.Machine, options.Batching);
         try
         {
-            var memory = StoredMemory.Open(store.Segments, vm, history, checkpoint);
+            var memory = await opening.ConfigureAwait(false);
             var isLazy = TryFillLazily(memory, machine.Memory, options.Fill, out var obstacle);
             if (!isLazy)
             {
@@ -55,24 +72,36 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         }
     }
 
+    // Beside the building of the machine: the indexes grow with the memory, and each is read and its digest taken.
+    private Task<StoredMemory> OpenAsync(FoundCheckpoint found)
+    {
+        var opened = new TaskCompletionSource<StoredMemory>(threads.Completion);
+        threads.Run(() =>
+        {
+            try
+            {
+                opened.SetResult(StoredMemory.Open(store.Segments, found.Vm, found.History, found.Checkpoint));
+            }
+            catch (Exception failure)
+            {
+                opened.SetException(failure);
+            }
+
+            return Task.CompletedTask;
+        });
+        return opened.Task;
+    }
+
     private static bool TryFillLazily(StoredMemory stored, IGuestMemory memory, MemoryFill fill, out string? obstacle)
     {
         obstacle = null;
         if (fill == MemoryFill.Eager || (fill == MemoryFill.Auto && !memory.PrefersLazyFill))
             return false;
-        try
-        {
-            if (!stored.CanReadLazily)
-                obstacle = "what is stored is compressed";
-            else if (memory.TryFillLazily(new StoredPages(stored), out obstacle))
-                return true;
-            return fill == MemoryFill.Auto ? false : throw new LazyFillRefusedException(obstacle);
-        }
-        catch
-        {
-            stored.Dispose();
-            throw;
-        }
+        if (!stored.CanReadLazily)
+            obstacle = "what is stored is compressed";
+        else if (memory.TryFillLazily(new StoredPages(stored), out obstacle))
+            return true;
+        return fill == MemoryFill.Auto ? false : throw new LazyFillRefusedException(obstacle);
     }
 
     private Guid DrawGeneration()

@@ -24,9 +24,9 @@ internal sealed class PageBuffer
     private readonly IGuestMemory _memory;
     private readonly ImmutableArray<MemoryRegion> _regions;
     private readonly PagePool _pool;
-    private readonly int[][] _places;
     private readonly long _pages;
     private readonly List<PageChunk> _chunks = [];
+    private int[][]? _places;
     private long _reserved;
     private int _used;
     private bool _isPause;
@@ -37,9 +37,22 @@ internal sealed class PageBuffer
         _regions = memory.Regions;
         _pool = pool;
         _pages = _regions.Sum(PageSet.PagesOf);
-        _places = [.. _regions.Select(region => new int[PageSet.PagesOf(region)])];
-        foreach (var places in _places)
-            Array.Fill(places, Nowhere);
+    }
+
+    // Made when it is first needed: a machine that is brought back does not wait for a table of all its pages.
+    private int[][] Places
+    {
+        get
+        {
+            if (_places is null)
+            {
+                _places = [.. _regions.Select(region => GC.AllocateUninitializedArray<int>(checked((int)PageSet.PagesOf(region))))];
+                foreach (var places in _places)
+                    Array.Fill(places, Nowhere);
+            }
+
+            return _places;
+        }
     }
 
     /// <summary>Waits until there is room for so many pages.</summary>
@@ -47,8 +60,12 @@ internal sealed class PageBuffer
     /// <param name="wished">How many more may come, for which nobody is kept waiting later.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="InsufficientPageBufferException">There never will be.</exception>
-    public void Reserve(long needed, long wished, CancellationToken cancellationToken) =>
+    public void Reserve(long needed, long wished, CancellationToken cancellationToken)
+    {
+        // In the pause nothing is allocated: the places are there before it.
+        _ = Places;
         _reserved += _pool.Reserve(ChunksFor(needed), ChunksFor(Math.Min(_pages, needed + wished)), cancellationToken);
+    }
 
     /// <summary>
     /// Makes room for so many pages more, as far as there is any without waiting: the pause takes what it finds, without a lock and without
@@ -112,7 +129,7 @@ internal sealed class PageBuffer
         {
             cancellationToken.ThrowIfCancellationRequested();
             count = Math.Min(count, end - page);
-            count = _places[region][page] < 0 ? CopyNew(region, page, count) : CopyAgain(region, page, count);
+            count = Places[region][page] < 0 ? CopyNew(region, page, count) : CopyAgain(region, page, count);
             copied += count;
         }
 
@@ -129,8 +146,8 @@ internal sealed class PageBuffer
             {
                 for (var end = page + count; page < end;)
                 {
-                    var length = Together(_places[region], page, end);
-                    yield return new CopiedMemory(start + ((ulong)page * PageBytes), At(_places[region][page], length));
+                    var length = Together(Places[region], page, end);
+                    yield return new CopiedMemory(start + ((ulong)page * PageBytes), At(Places[region][page], length));
                     page += length;
                 }
             }
@@ -143,7 +160,7 @@ internal sealed class PageBuffer
         for (var region = 0; region < _regions.Length; region++)
         {
             for (var page = 0L; pages.TryNextRun(region, ref page, out var count); page += count)
-                _places[region].AsSpan((int)page, (int)count).Fill(Nowhere);
+                Places[region].AsSpan((int)page, (int)count).Fill(Nowhere);
         }
 
         NoteUsed();
@@ -156,7 +173,7 @@ internal sealed class PageBuffer
     {
         if (Ready == 0)
             AddChunk();
-        var places = _places[region];
+        var places = Places[region];
         var room = PagesPerChunk - (_used % PagesPerChunk);
         var length = 1;
         while (length < count && length < room && places[page + length] < 0)
@@ -186,8 +203,8 @@ internal sealed class PageBuffer
     // Pages that have places, as many as lie together.
     private long CopyAgain(int region, long page, long count)
     {
-        var place = _places[region][page];
-        var length = Together(_places[region], page, page + count);
+        var place = Places[region][page];
+        var length = Together(Places[region], page, page + count);
         var copies = _chunks[place / PagesPerChunk].GetSpan().Slice(place % PagesPerChunk * PageBytes, (int)length * PageBytes);
         _memory.Read(_regions[region].GuestAddress + ((ulong)page * PageBytes), copies);
         return length;

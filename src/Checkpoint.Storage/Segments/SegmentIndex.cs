@@ -83,7 +83,7 @@ internal sealed class SegmentIndex
         Fill(file, footer, size - footer.Length);
         if (SegmentFormat.ReadFooter(footer, size, out var indexOffset, out var indexBytes, out var digest) is { } reason)
             throw new InvalidDataException(reason);
-        var bytes = new byte[indexBytes];
+        var bytes = GC.AllocateUninitializedArray<byte>(checked((int)indexBytes));
         Fill(file, bytes, indexOffset);
         if (digest != part.IndexDigest || Digest.Of(bytes) != part.IndexDigest)
             throw new InvalidDataException("its index does not have the digest that its event says");

@@ -1,10 +1,14 @@
 using Checkpoint.Actors.Restoring;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Faults;
+using Checkpoint.Kvm.Device.Linux;
 using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.Faults;
+using Checkpoint.Protocol.History;
 using Checkpoint.Storage;
 
 namespace Checkpoint.Actors.Tests.Restoring;
@@ -102,7 +106,7 @@ public sealed class LazyRestoreTests
     {
         await using var bench = await StoredAsync();
         using var eager = await bench.RestoreAsync(3, fill: MemoryFill.Eager);
-        var (_, checkpoint) = await bench.Engine.FindAsync(new Protocol.History.CheckpointReference.Numbered(Bench.Vm, 3));
+        var (_, checkpoint) = await bench.Engine.FindAsync(new CheckpointReference.Numbered(Bench.Vm, 3));
         using var machine = MachineBuilder.Create(bench.Host, eager.Machine.Description);
         var stored = await bench.Engine.Store.OpenMemoryAsync(Bench.Vm, checkpoint);
         Assert.Equal(3, stored.Segments);
@@ -167,6 +171,35 @@ public sealed class LazyRestoreTests
 
         await Eventually.IsTrueAsync(() => OwnThreads.Names().Length <= threads, "the threads of the fillings end");
         Assert.Empty(OpenFiles());
+    }
+
+    [LazyFact]
+    public async Task A_restore_whose_machine_cannot_be_built_leaves_no_file_open()
+    {
+        await using var bench = await StoredAsync();
+        var faults = new FaultPlan();
+        faults.On("KVM_CREATE_VCPU", call: 2).Fail(Errno.ENOMEM);
+        using var kvm = new FaultyKvm(SystemHandle.Open(), faults);
+        await Assert.ThrowsAsync<KvmException>(() => bench.Engine.RestoreAsync(kvm, new CheckpointReference.Numbered(Bench.Vm, 3)));
+        Assert.Empty(OpenFiles());
+    }
+
+    [Fact]
+    public async Task No_log_is_kept_of_a_machine_of_which_no_checkpoints_are_taken()
+    {
+        await using var bench = Bench.Open(host: new SimulatedKvm());
+        using (var guest = GuestMachine.Create(bench.Host, GuestKind.Ledger, new GuestOptions { Vcpus = 2, Seed = 3 }))
+        {
+            await using var machine = await bench.AttachAsync(guest);
+            Assert.NotNull(guest.Machine.Memory.Written);
+            await Bench.CommittedAsync(machine);
+        }
+
+        using var restored = await bench.RestoreAsync(1);
+        var copy = Bench.GuestOf(restored);
+        await using var running = await bench.Engine.RunAsync(restored, new MachineAttachment(copy.Machine, copy) { Devices = [new GuestDevice(copy)] });
+        running.Start();
+        Assert.Null(copy.Machine.Memory.Written);
     }
 
     /// <summary>Three checkpoints of a chain, of a guest with much memory that it does not touch.</summary>

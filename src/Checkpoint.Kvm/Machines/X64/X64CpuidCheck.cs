@@ -16,8 +16,13 @@ namespace Checkpoint.Kvm.Machines.X64;
 /// <param name="table">The vCPU's table.</param>
 internal sealed class X64CpuidCheck(IKvm kvm, InterruptChip chip, IVcpu vcpu, ReadOnlyMemory<byte> table)
 {
-    private readonly Lazy<X64CpuidLeaves> _supported = new(() => new X64CpuidLeaves(kvm.GetSupportedCpuid().Span));
-    private readonly Lazy<X64CpuidLeaves> _given = new(() => GivenToAll(kvm, vcpu, table));
+    private readonly ReadOnlyMemory<byte> _all = kvm.GetSupportedCpuid();
+    private X64CpuidLeaves? _supported;
+    private X64CpuidLeaves? _given;
+
+    private X64CpuidLeaves Supported => _supported ??= new X64CpuidLeaves(_all.Span);
+
+    private X64CpuidLeaves Given => _given ??= GivenToAll();
 
     /// <summary>The features that a vCPU has been told of and the host does not have, and the numbers that are too large for it.</summary>
     /// <param name="index">The vCPU's index.</param>
@@ -26,17 +31,17 @@ internal sealed class X64CpuidCheck(IKvm kvm, InterruptChip chip, IVcpu vcpu, Re
     {
         var wanted = new X64CpuidLeaves(saved.Span);
         var refusals = new List<RegisterRefusal>();
-        foreach (var field in FeaturesOf(wanted, notIn: _supported.Value))
+        foreach (var field in FeaturesOf(wanted, notIn: Supported))
         {
             // Software backends of KVM give every vCPU features that they do not report.
-            if (!X64CpuidExceptions.Allow(field, kvm, chip, _supported.Value) && _given.Value[field] == 0)
+            if (!X64CpuidExceptions.Allow(field, kvm, chip, Supported) && Given[field] == 0)
                 refusals.Add(Refusal(index, field, 1, 0));
         }
 
         // A number that the host's table does not have at all says nothing.
         foreach (var limit in X64CpuidNames.Limits)
         {
-            if (_supported.Value[limit] is var most and not 0 && wanted[limit] > most)
+            if (Supported[limit] is var most and not 0 && wanted[limit] > most)
                 refusals.Add(Refusal(index, limit, wanted[limit], most));
         }
 
@@ -76,7 +81,7 @@ internal sealed class X64CpuidCheck(IKvm kvm, InterruptChip chip, IVcpu vcpu, Re
     }
 
     // Software backends of KVM report a feature and give no vCPU its bit, because the guest's CPUID is the processor's own.
-    private bool IsDroppedForAll(X64CpuidField field) => _supported.Value[field] != 0 && _given.Value[field] == 0;
+    private bool IsDroppedForAll(X64CpuidField field) => Supported[field] != 0 && Given[field] == 0;
 
     private static RegisterRefusal Refusal(int index, X64CpuidField field, uint wanted, uint found)
     {
@@ -93,9 +98,9 @@ internal sealed class X64CpuidCheck(IKvm kvm, InterruptChip chip, IVcpu vcpu, Re
 
     // What a vCPU reads back that was given no more than KVM_GET_SUPPORTED_CPUID. Before a vCPU's first run its table may be
     // set again.
-    private static X64CpuidLeaves GivenToAll(IKvm kvm, IVcpu vcpu, ReadOnlyMemory<byte> table)
+    private X64CpuidLeaves GivenToAll()
     {
-        vcpu.SetCpuid(kvm.GetSupportedCpuid().Span);
+        vcpu.SetCpuid(_all.Span);
         var given = new X64CpuidLeaves(vcpu.GetCpuid().Span);
         vcpu.SetCpuid(table.Span);
         return given;
