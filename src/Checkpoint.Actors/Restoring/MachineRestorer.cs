@@ -80,7 +80,7 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         {
             try
             {
-                opened.SetResult(StoredMemory.Open(store.Segments, found.Vm, found.History, found.Checkpoint));
+                opened.SetResult(StoredMemory.Open(store.Segments, found.Vm, found.History, found.Checkpoint, readsAll: true));
             }
             catch (Exception failure)
             {

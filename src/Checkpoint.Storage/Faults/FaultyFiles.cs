@@ -62,6 +62,12 @@ internal sealed class FaultyFiles(ISegmentFiles inner, FaultPlan faults) : ISegm
             return file.Read(buffer, offset);
         }
 
+        public int ReadPastCache(Span<byte> buffer, long offset)
+        {
+            files.Take(FaultCalls.FileRead, path);
+            return file.ReadPastCache(buffer, offset);
+        }
+
         public void Write(ReadOnlySpan<byte> bytes, long offset)
         {
             files.Take(FaultCalls.FileWrite, path);

@@ -56,11 +56,11 @@ internal sealed class SegmentIndex
     }
 
     /// <summary>Fills the buffer from the file; false where the file ends before.</summary>
-    public static bool TryFill(ISegmentFile file, Span<byte> buffer, long offset)
+    public static bool TryFill(ISegmentFile file, Span<byte> buffer, long offset, bool pastCache = false)
     {
         while (!buffer.IsEmpty)
         {
-            var read = file.Read(buffer, offset);
+            var read = pastCache ? file.ReadPastCache(buffer, offset) : file.Read(buffer, offset);
             if (read == 0)
                 return false;
             buffer = buffer[read..];

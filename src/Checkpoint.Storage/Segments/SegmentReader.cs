@@ -30,6 +30,9 @@ public sealed class SegmentReader : IDisposable
     /// <summary>Whose memory it is.</summary>
     public SegmentIdentity Identity { get; }
 
+    /// <summary>Whether pages that are not in the page cache are read past it.</summary>
+    public bool ReadsPastCache { get; init; }
+
     /// <summary>How many pages are stored as data.</summary>
     public long DataPages => _index.DataPages;
 
@@ -129,14 +132,14 @@ public sealed class SegmentReader : IDisposable
 
     /// <summary>Opens a segment and checks all of it but its pages.</summary>
     /// <exception cref="IntegrityException">It is missing, or not the file that the event names.</exception>
-    internal static SegmentReader Open(ISegmentFiles files, string path, SegmentIdentity identity, SegmentPart part)
+    internal static SegmentReader Open(ISegmentFiles files, string path, SegmentIdentity identity, SegmentPart part, bool pastCache)
     {
         ISegmentFile? file = null;
         try
         {
             file = files.OpenRead(path);
             var index = SegmentIndex.Load(file, identity, part);
-            var reader = new SegmentReader(file, identity.Vm, PartName(part), identity, index);
+            var reader = new SegmentReader(file, identity.Vm, PartName(part), identity, index) { ReadsPastCache = pastCache };
             file = null;
             return reader;
         }
@@ -247,7 +250,7 @@ public sealed class SegmentReader : IDisposable
     {
         try
         {
-            if (SegmentIndex.TryFill(_file, target, offset))
+            if (SegmentIndex.TryFill(_file, target, offset, ReadsPastCache))
                 return;
         }
         catch (IOException exception)

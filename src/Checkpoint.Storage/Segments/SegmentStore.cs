@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage.Locks;
@@ -15,6 +16,9 @@ public sealed class SegmentStore
 
     private readonly SegmentOwner? _owner;
     private readonly ISegmentFiles _files;
+
+    // The segments that were read as a whole, until they are deleted: who reads one a second time makes clones of it.
+    private readonly ConcurrentDictionary<string, ValueTuple> _read = new(StringComparer.Ordinal);
 
     /// <summary>A folder that no store is asked about.</summary>
     /// <param name="folder">The folder; it is created with the first segment.</param>
@@ -85,7 +89,10 @@ public sealed class SegmentStore
     /// <exception cref="IntegrityException">It is missing, or not what the event says.</exception>
     /// <exception cref="StoreException">The folder belongs to another store, or the file cannot be opened.</exception>
     /// <exception cref="ArgumentException">The checkpoint has no segment.</exception>
-    public SegmentReader Open(string vm, MachineEvent.CheckpointCommitted committed)
+    public SegmentReader Open(string vm, MachineEvent.CheckpointCommitted committed) => Open(vm, committed, readsAll: false);
+
+    /// <summary>Opens a segment all of whose pages will be read: past the page cache the first time, through it by those who come back to it.</summary>
+    internal SegmentReader Open(string vm, MachineEvent.CheckpointCommitted committed, bool readsAll)
     {
         MachineNames.Check(vm);
         var part = committed.Segment ?? throw new ArgumentException($"Checkpoint {committed.Number} has no segment.", nameof(committed));
@@ -94,9 +101,10 @@ public sealed class SegmentStore
         _owner?.Check();
 
         // The name comes out of the journal and becomes part of a path: it must be the one that this checkpoint has.
-        return part.Name == NameOf(identity)
-            ? SegmentReader.Open(_files, Path.Combine(FolderOf(vm), part.Name), identity, part)
-            : throw new IntegrityException(vm, "journal", $"its segment is called '{part.Name}', not '{NameOf(identity)}'", checkpoint: committed.Number);
+        if (part.Name != NameOf(identity))
+            throw new IntegrityException(vm, "journal", $"its segment is called '{part.Name}', not '{NameOf(identity)}'", checkpoint: committed.Number);
+        var path = Path.Combine(FolderOf(vm), part.Name);
+        return SegmentReader.Open(_files, path, identity, part, pastCache: readsAll && _read.TryAdd(path, default));
     }
 
     /// <summary>The machines that have a folder, in ordinal order.</summary>
@@ -120,6 +128,7 @@ public sealed class SegmentStore
         try
         {
             _files.Delete(path);
+            _read.TryRemove(path, out _);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {

@@ -29,7 +29,17 @@ public sealed class StoredMemory : IDisposable
     /// <param name="history">What the machine's stream says of the checkpoints that this one builds on.</param>
     /// <param name="committed">The checkpoint.</param>
     /// <exception cref="IntegrityException">One is missing, or not what its event says.</exception>
-    public static StoredMemory Open(SegmentStore segments, string vm, MachineHistory history, MachineEvent.CheckpointCommitted committed)
+    public static StoredMemory Open(SegmentStore segments, string vm, MachineHistory history, MachineEvent.CheckpointCommitted committed) =>
+        Open(segments, vm, history, committed, readsAll: false);
+
+    /// <summary>As above; who will read all of it says so, and need not read it through the page cache.</summary>
+    /// <param name="segments">Where they are.</param>
+    /// <param name="vm">The machine.</param>
+    /// <param name="history">What the machine's stream says of the checkpoints that this one builds on.</param>
+    /// <param name="committed">The checkpoint.</param>
+    /// <param name="readsAll">Whether all of it will be read.</param>
+    public static StoredMemory Open(
+        SegmentStore segments, string vm, MachineHistory history, MachineEvent.CheckpointCommitted committed, bool readsAll)
     {
         var opened = ImmutableArray.CreateBuilder<SegmentReader>();
         try
@@ -37,7 +47,7 @@ public sealed class StoredMemory : IDisposable
             for (var at = committed; ;)
             {
                 if (at.Segment is not null)
-                    opened.Add(segments.Open(vm, at));
+                    opened.Add(segments.Open(vm, at, readsAll));
                 if (at.Mode == CheckpointMode.Full)
                     return new StoredMemory(opened.ToImmutable());
                 at = at.Parent is { } parent && history.Live.TryGetValue(parent, out var older)

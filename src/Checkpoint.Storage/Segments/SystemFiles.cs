@@ -1,5 +1,3 @@
-using Microsoft.Win32.SafeHandles;
-
 namespace Checkpoint.Storage.Segments;
 
 /// <summary>The operating system's files.</summary>
@@ -34,19 +32,4 @@ internal sealed class SystemFiles : ISegmentFiles
     public IEnumerable<string> FoldersIn(string folder) => Directory.Exists(folder) ? Directory.EnumerateDirectories(folder).Select(NameOf) : [];
 
     private static string NameOf(string path) => Path.GetFileName(path);
-
-    private sealed class SystemFile(SafeFileHandle handle) : ISegmentFile
-    {
-        public long Length => RandomAccess.GetLength(handle);
-
-        public int Read(Span<byte> buffer, long offset) => RandomAccess.Read(handle, buffer, offset);
-
-        public void Write(ReadOnlySpan<byte> bytes, long offset) => RandomAccess.Write(handle, bytes, offset);
-
-        public void Write(IReadOnlyList<ReadOnlyMemory<byte>> pieces, long offset) => RandomAccess.Write(handle, pieces, offset);
-
-        public void Sync() => FileSync.File(handle);
-
-        public void Dispose() => handle.Dispose();
-    }
 }

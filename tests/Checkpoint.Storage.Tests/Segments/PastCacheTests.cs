@@ -1,0 +1,111 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Storage.Segments;
+using Microsoft.Win32.SafeHandles;
+
+namespace Checkpoint.Storage.Tests.Segments;
+
+public sealed class PastCacheTests : IDisposable
+{
+    private const int Bytes = 3 << 20;
+    private const int Piece = 1 << 20;
+    private const int Page = 4096;
+
+    private readonly TemporaryFolder _folder = new();
+    private readonly byte[] _content = new byte[Bytes];
+    private readonly byte[] _room = GC.AllocateArray<byte>(Piece + Page, pinned: true);
+    private readonly string _path;
+
+    public PastCacheTests()
+    {
+        new Random(5).NextBytes(_content);
+        _path = _folder.File("content");
+        DirectReadFactAttribute.WriteDurably(_path, _content);
+    }
+
+    public void Dispose() => _folder.Dispose();
+
+    [DirectReadFact]
+    public void What_is_not_in_the_page_cache_is_read_past_it_and_leaves_nothing_there()
+    {
+        using var file = OpenEvicted(out var handle);
+        Assert.Equal(Piece, file.ReadPastCache(Aligned(), Piece));
+        Assert.Equal(_content.AsSpan(Piece, Piece), Aligned());
+        Assert.Equal(Piece, file.BytesPastCache);
+        Assert.False(FileSync.IsCached(handle, Piece, Piece));
+    }
+
+    [DirectReadFact]
+    public void What_is_in_the_page_cache_is_read_from_there()
+    {
+        using var file = OpenEvicted(out _);
+        Assert.Equal(Piece, file.Read(Aligned(), 0));
+        Aligned().Clear();
+        Assert.Equal(Piece, file.ReadPastCache(Aligned(), 0));
+        Assert.Equal(_content.AsSpan(0, Piece), Aligned());
+        Assert.Equal(0, file.BytesPastCache);
+    }
+
+    [DirectReadFact]
+    public void A_file_without_a_name_is_read_past_the_cache_as_well()
+    {
+        using var file = OpenEvicted(out _);
+        File.Delete(_path);
+        Assert.Equal(Piece, file.ReadPastCache(Aligned(), 0));
+        Assert.Equal(_content.AsSpan(0, Piece), Aligned());
+        Assert.Equal(Piece, file.BytesPastCache);
+    }
+
+    [Theory]
+    [InlineData(1, 0, Piece)]
+    [InlineData(0, 512, Piece)]
+    [InlineData(0, 0, Piece - 1)]
+    [InlineData(0, 0, Page)]
+    public void A_read_that_the_disk_would_not_take_or_that_is_small_goes_through_the_cache(int shift, int offset, int length)
+    {
+        using var file = OpenEvicted(out _);
+        var buffer = _room.AsSpan(Lead() + shift, length);
+        Assert.Equal(length, file.ReadPastCache(buffer, offset));
+        Assert.Equal(_content.AsSpan(offset, length), buffer);
+        Assert.Equal(0, file.BytesPastCache);
+    }
+
+    [Fact]
+    public void A_file_that_cannot_be_read_past_the_cache_is_read_all_the_same()
+    {
+        // A device that is neither on a disk nor in the cache.
+        using var handle = File.OpenHandle("/dev/zero");
+        using var file = new SystemFile(handle);
+        Aligned().Fill(1);
+        Assert.Equal(Piece, file.ReadPastCache(Aligned(), 0));
+        Assert.False(Aligned().ContainsAnyExcept((byte)0));
+    }
+
+    [Fact]
+    public void Who_reads_a_whole_segment_again_reads_it_through_the_cache()
+    {
+        var store = new SegmentStore(_folder.File("x.d"));
+        var identity = new SegmentIdentity("web", 1, Samples.Committed(1).Id, CheckpointMode.Full, null);
+        var committed = Samples.Committed(1, segment: store.Write(identity, [new PageRun(0, _content)]));
+        using var looked = store.Open("web", committed);
+        using var first = store.Open("web", committed, readsAll: true);
+        using var second = store.Open("web", committed, readsAll: true);
+        Assert.Equal((false, true, false), (looked.ReadsPastCache, first.ReadsPastCache, second.ReadsPastCache));
+        var read = new byte[Bytes];
+        first.Read(0, read);
+        Assert.Equal(_content, read);
+    }
+
+    private SystemFile OpenEvicted(out SafeFileHandle handle)
+    {
+        handle = File.OpenHandle(_path);
+        DirectReadFactAttribute.Evict(handle);
+        return new SystemFile(handle);
+    }
+
+    private Span<byte> Aligned() => _room.AsSpan(Lead(), Piece);
+
+    // The array is pinned, so what is aligned stays so.
+    private int Lead() => (int)((Page - (Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref MemoryMarshal.GetArrayDataReference(_room)) % Page)) % Page);
+}
