@@ -247,11 +247,13 @@ static int64_t pause_all(void (*take)(void))
 	return end - begin;
 }
 
-static uint64_t last_left;
+static uint64_t rest, last_left;
 
 static void take_rest(void)
 {
 	last_left = take_log();
+	/* As a rule there is room for it already. */
+	make_room(rest + last_left);
 	copy_left();
 }
 
@@ -270,6 +272,7 @@ static void precopy(void)
 		if (count <= FEW_PAGES || count > before - before / 10 || rounds == MAX_ROUNDS)
 			break;
 	}
+	rest = count;
 	make_room(2 * count + 4096);
 	copied = now_ns() - begin;
 	pause = pause_all(take_rest);

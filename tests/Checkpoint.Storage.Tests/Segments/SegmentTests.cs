@@ -19,6 +19,25 @@ public sealed class SegmentTests : IDisposable
 
     public void Dispose() => _folder.Dispose();
 
+    [Fact]
+    public void Scattered_pages_that_lie_behind_each_other_in_the_copy_are_written_as_one_piece_and_come_back_as_they_were()
+    {
+        var files = new CountedFiles();
+        var store = new SegmentStore(_folder.File("counted.d"), files);
+        var copy = new OwnMemory(64 * Page);
+        new Random(5).NextBytes(copy.GetSpan());
+        // Page 40 of the copy is not there: what lies before and behind it are two pieces.
+        var runs = Enumerable.Range(0, 64).Where(page => page != 40).Select(page => new PageRun((ulong)page * 3 * Page, copy.Memory.Slice(page * Page, Page)));
+        using var reader = store.Open("web", Event(_identity, store.Write(_identity, runs)));
+        Assert.Equal([2], files.Pieces);
+        var read = new byte[Page];
+        for (var page = 0; page < 64; page++)
+        {
+            Assert.Equal(page == 40 ? 0 : 1, reader.Read((ulong)page * 3 * Page, read));
+            Assert.True(page == 40 || copy.GetSpan().Slice(page * Page, Page).SequenceEqual(read));
+        }
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
