@@ -1,5 +1,7 @@
 using System.Buffers.Binary;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Guests;
+using Checkpoint.Kvm.Machines;
 using Checkpoint.Protocol.State;
 using static Checkpoint.Kvm.Device.Errno;
 
@@ -205,6 +207,28 @@ public abstract class VcpuStateContract : IDisposable
             vcpu.Get(KvmRequests.GetVcpuEvents, events);
             Assert.Equal((injected, 0), (events[0], events[3]));
         }
+    }
+
+    [ContractFact]
+    public void An_exception_that_was_about_to_be_delivered_is_carried_over_without_payloads_too()
+    {
+        using var guest = GuestMachine.Create(_kvm, GuestKind.Counter, new GuestOptions { Vcpus = 1 });
+        var (machine, vcpu) = (guest.Machine, guest.Machine.Vcpus[0]);
+        var events = new byte[KvmRequests.GetVcpuEvents.ArgumentSize];
+        // Only with payloads can a kernel be told of one that is pending. Without them it tells of one as injected, and may say pending besides.
+        machine.Vm.EnableCapability(new EnabledCapability(KvmCapability.ExceptionPayload, 0, [1, 0, 0, 0]));
+        vcpu.Vcpu.Get(KvmRequests.GetVcpuEvents, events);
+        (events[0], events[1], events[2], events[3], events[20]) = (0, 13, 1, 1, (byte)(events[20] | 0x10));
+        vcpu.Vcpu.Set(KvmRequests.SetVcpuEvents, events);
+        machine.Vm.EnableCapability(new EnabledCapability(KvmCapability.ExceptionPayload, 0, [0, 0, 0, 0]));
+        vcpu.Capture();
+        machine.CaptureVm();
+        var document = new StateDocument(machine.Description, machine.ToVmStateList(), [vcpu.ToStateList()], []);
+
+        using var fresh = MachineBuilder.Create(_kvm, machine.Description);
+        Assert.Empty(fresh.Restore(document, ClockPolicy.Freeze, default, default).Refusals);
+        fresh.Vcpus[0].Vcpu.Get(KvmRequests.GetVcpuEvents, events);
+        Assert.Equal([1, 13, 1, 0], events[..4]);
     }
 
     [ContractFact]

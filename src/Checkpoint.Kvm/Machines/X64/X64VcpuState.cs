@@ -69,7 +69,13 @@ internal sealed class X64VcpuState : VcpuState
     {
         var items = new List<StateItem>(_groups.Length + _msrs.Ids.Count + 1);
         for (var i = 0; i < _groups.Length; i++)
-            items.Add(new StateItem(_plan.Groups[i].Id, _groups[i].ToArray()));
+        {
+            var group = _groups[i].ToArray();
+            if (_plan.Groups[i].Id == StateIds.X64VcpuEvents)
+                X64PendingException.LeaveOutWhereInvalid(group);
+            items.Add(new StateItem(_plan.Groups[i].Id, group));
+        }
+
         for (var i = 0; i < _msrs.Ids.Count; i++)
             items.Add(new StateItem(_msrs.Ids[i], _msrs.ValueOf(i).ToArray()));
         if (Vcpu.CheckExtension(KvmCapability.GetTscKhz) > 0)

@@ -47,9 +47,8 @@ internal sealed class X64Events
         }
         else
         {
-            // Without payloads there is one bit for both.
+            // Without payloads one bit means both; the other is there as well and means nothing (Linux 6.18).
             events.exception_injected |= events.exception_pending;
-            events.exception_pending = 0;
             (events.exception_has_payload, events.exception_payload) = (0, 0);
         }
 
