@@ -106,7 +106,8 @@ internal sealed class RunLife(int seed, string folder)
             case Done when reason is not ("duration" or "checkpoints") || end.LastWords.Count > 0:
                 yield return $"it is done and ends with '{reason}'";
                 break;
-            case Failed when end.LastWords.Count != 1 || isHealthy:
+            // What is stored compressed cannot come in lazily: that is refused without any fault.
+            case Failed when end.LastWords.Count != 1 || (isHealthy && !end.Arguments.Contains("lazy")):
                 yield return "it failed, with something else than one line that says why, or without a fault";
                 break;
             case Interrupted when !end.WasInterrupted || (reason is null ? end.LastWords.Count != 1 : reason != "interrupted"):
