@@ -73,7 +73,9 @@ internal sealed record Figures(
             var target = File.ResolveLinkTarget(fd, returnFinalTarget: false)?.ToString() ?? "";
             var inode = target.IndexOf(AnonymousInode, StringComparison.Ordinal);
             var name = inode >= 0 ? target[(inode + AnonymousInode.Length)..] : Path.GetFileName(target);
-            if (inode < 0 && Path.GetExtension(name) is { Length: > 0 } extension)
+            // A machine's lock is a file with the machine's name in the folder PATH.lock.
+            var extension = Path.GetExtension(name) is { Length: > 0 } own ? own : Path.GetExtension(Path.GetDirectoryName(target));
+            if (inode < 0 && extension is { Length: > 0 })
                 name = "*" + extension;
             return new string([.. name.Where(letter => !char.IsAsciiDigit(letter))]).Trim(':', '[', ']', ' ');
         }
