@@ -26,6 +26,7 @@ internal sealed class UserfaultFilling : MemoryFilling
     private readonly Userfaultfd _userfaultfd;
     private readonly StopEvent _stop = new();
     private readonly Stack<Mapping> _buffers = [];
+    private readonly List<(ulong Address, ulong Length)> _registered = [];
     private readonly Thread _faults;
 
     /// <param name="memory">The memory.</param>
@@ -136,7 +137,11 @@ internal sealed class UserfaultFilling : MemoryFilling
         if (stretches.Count > MaxStretches)
             stretches = [.. Regions.Select((region, i) => (i, region.GuestAddress, region.SizeBytes))];
         foreach (var (region, guestAddress, length) in stretches)
-            _userfaultfd.Register(HostAddress(region, guestAddress), length);
+        {
+            var address = HostAddress(region, guestAddress);
+            _userfaultfd.Register(address, length);
+            _registered.Add((address, length));
+        }
     }
 
     private void AnswerFaults()
@@ -185,6 +190,10 @@ internal sealed class UserfaultFilling : MemoryFilling
 
     private void Close()
     {
+        // The file may outlive its closing: a process that is just being started has it, too, until it runs its own program.
+        foreach (var (address, length) in _registered)
+            _userfaultfd.Unregister(address, length);
+        _registered.Clear();
         _userfaultfd.Dispose();
         lock (_buffers)
         {

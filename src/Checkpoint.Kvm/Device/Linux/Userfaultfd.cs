@@ -43,6 +43,13 @@ internal sealed unsafe class Userfaultfd : IDisposable
         Ioctl.Struct(_fd, UserfaultfdRequests.Register, ref argument);
     }
 
+    /// <summary>Nobody waits for pages of the range any more.</summary>
+    internal void Unregister(ulong address, ulong length)
+    {
+        var argument = new uffdio_range { start = address, len = length };
+        _ = Ioctl.TryPointer(_fd, UserfaultfdRequests.Unregister, &argument);
+    }
+
     /// <summary>Ends the waiting of those who touched the range; they touch it again.</summary>
     internal void Wake(ulong address, ulong length)
     {
