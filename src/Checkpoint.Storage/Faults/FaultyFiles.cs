@@ -56,6 +56,8 @@ internal sealed class FaultyFiles(ISegmentFiles inner, FaultPlan faults) : ISegm
     {
         public long Length => file.Length;
 
+        public bool WasRead => file.WasRead;
+
         public int Read(Span<byte> buffer, long offset)
         {
             files.Take(FaultCalls.FileRead, path);

@@ -40,6 +40,9 @@ internal interface ISegmentFile : IDisposable
     /// <summary>The size of the file, in bytes.</summary>
     long Length { get; }
 
+    /// <summary>Whether anybody had read it before it was opened, since it was written, as far as the file system notes that.</summary>
+    bool WasRead => false;
+
     /// <summary>Reads what there is, at most as much as the buffer takes.</summary>
     /// <returns>How many bytes were read; 0 at the end of the file.</returns>
     int Read(Span<byte> buffer, long offset);

@@ -139,7 +139,7 @@ public sealed class SegmentReader : IDisposable
         {
             file = files.OpenRead(path);
             var index = SegmentIndex.Load(file, identity, part);
-            var reader = new SegmentReader(file, identity.Vm, PartName(part), identity, index) { ReadsPastCache = pastCache };
+            var reader = new SegmentReader(file, identity.Vm, PartName(part), identity, index) { ReadsPastCache = pastCache && !file.WasRead };
             file = null;
             return reader;
         }

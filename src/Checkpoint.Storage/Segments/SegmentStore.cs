@@ -17,7 +17,8 @@ public sealed class SegmentStore
     private readonly SegmentOwner? _owner;
     private readonly ISegmentFiles _files;
 
-    // The segments that were read as a whole, until they are deleted: who reads one a second time makes clones of it.
+    // The segments that were read as a whole, until they are deleted: who reads one a second time makes clones of it. The file system tells of
+    // other processes, and where it does not note who reads it, this process remembers at least its own.
     private readonly ConcurrentDictionary<string, ValueTuple> _read = new(StringComparer.Ordinal);
 
     /// <summary>A folder that no store is asked about.</summary>

@@ -18,6 +18,9 @@ internal sealed class SystemFile(SafeFileHandle handle) : ISegmentFile
 
     public long Length => RandomAccess.GetLength(handle);
 
+    // Also with relatime the first access after a write is noted.
+    public bool WasRead { get; } = File.GetLastAccessTimeUtc(handle) > File.GetLastWriteTimeUtc(handle);
+
     /// <summary>How many bytes were read past the page cache.</summary>
     internal long BytesPastCache { get; private set; }
 
