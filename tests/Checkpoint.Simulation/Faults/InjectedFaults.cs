@@ -43,12 +43,13 @@ internal sealed class InjectedFaults
         FaultKind.VcpuLate or FaultKind.VcpuHangs => when switch
         {
             Stage.ParkingVcpus => (FaultCalls.VcpuPark, null),
-            Stage.Capturing => ("KVM_*", IsOfVcpu),
+            Stage.Capturing => ("KVM_*", IsCapture),
             _ => (FaultCalls.ExitHandle, null),
         },
         FaultKind.RunFails or FaultKind.InternalError or FaultKind.TripleFault => (KvmRequests.Run.Name, null),
         FaultKind.HandlerThrows => (FaultCalls.ExitHandle, null),
-        FaultKind.VcpuDies or FaultKind.VcpuCaptureFails => ("KVM_*", IsOfVcpu),
+        FaultKind.VcpuDies => ("KVM_*", static site => site.Vcpu is not null),
+        FaultKind.VcpuCaptureFails => ("KVM_*", IsCapture),
         FaultKind.MachineGone => ("KVM_*", null),
         FaultKind.KickFails => (FaultCalls.Kick, null),
         FaultKind.VmCaptureFails => ("KVM_GET_*", static site => IsOfVm(site) && !IsDirtyLog(site)),
@@ -124,7 +125,8 @@ internal sealed class InjectedFaults
         }
     }
 
-    private static bool IsOfVcpu(FaultSite site) => site.Vcpu is not null;
+    // An owner that has lost its machine, and does not know, runs the guest on while the machine is captured elsewhere.
+    private static bool IsCapture(FaultSite site) => site.Vcpu is not null && site.Call != KvmRequests.Run.Name;
 
     // KVM's own devices, such as an interrupt controller, among what belongs to the VM.
     private static bool IsOfVm(FaultSite site) => site.Participant is "vm" or "device";
