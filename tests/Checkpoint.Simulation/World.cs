@@ -1,8 +1,10 @@
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Simulation.Disk;
 using Checkpoint.Simulation.Faults;
 using Checkpoint.Simulation.Guests;
 using Checkpoint.Simulation.Invariants;
+using Checkpoint.Simulation.Kernel;
 using Checkpoint.Simulation.Scheduling;
 using Checkpoint.Simulation.Workload;
 using Checkpoint.Storage;
@@ -21,6 +23,7 @@ internal sealed class World
 
     private readonly List<SeenMoment> _moments = [];
     private readonly List<SimulatedProcess> _processes = [];
+    private readonly Dictionary<string, MachineProbe> _probes = new(StringComparer.Ordinal);
     private readonly Invariant[] _invariants;
     private readonly HealthyMakeProgress _progress;
     private readonly EngineHasNoDefect _defects;
@@ -36,7 +39,7 @@ internal sealed class World
             new SimulatedJournal(this, null),
             new SegmentStore(SegmentsFolder, new SimulatedFiles(this, null)),
             vm => throw new InvalidOperationException($"An onlooker does not lock '{vm}'."));
-        Faults = new FaultPlan(Random, options.Rounds, options.Mode == SimulationMode.Plain);
+        Faults = new FaultSchedule(this, options.Rounds, options.Mode == SimulationMode.Plain);
         _progress = new HealthyMakeProgress(this);
         _defects = new EngineHasNoDefect(this);
         _invariants = [
@@ -60,7 +63,7 @@ internal sealed class World
 
     public SimulatedLocks Locks { get; } = new();
 
-    public FaultPlan Faults { get; }
+    public FaultSchedule Faults { get; }
 
     /// <summary>The store as somebody sees it for whom nothing goes wrong.</summary>
     public CheckpointStore Onlooker { get; }
@@ -81,9 +84,6 @@ internal sealed class World
     public static string FolderOf(string vm) => Path.Combine(SegmentsFolder, vm);
 
     public Tenant TenantOf(string vm) => Tenants.Find(tenant => tenant.Name == vm) ?? throw new KeyNotFoundException($"There is no machine {vm}.");
-
-    /// <summary>Where the round of a machine stands.</summary>
-    public Stage StageOf(string vm) => TenantOf(vm).Stage;
 
     public long AddMoment(SeenMoment moment)
     {
@@ -168,15 +168,35 @@ internal sealed class World
         }
     }
 
-    /// <summary>Whether a fault strikes at an opportunity of a machine.</summary>
-    public bool Strikes(FaultKind kind, string vm) => StrikesAt(kind, vm, isRestore: false);
+    /// <summary>Takes a VM into the book.</summary>
+    /// <returns>What the rules of faults call it.</returns>
+    public string Register(MachineProbe probe)
+    {
+        var name = $"{probe.Vm}#{_probes.Count}";
+        _probes.Add(name, probe);
+        return name;
+    }
 
-    public bool StrikesAt(FaultKind kind, string vm, bool isRestore)
+    /// <summary>The VM that the rules of faults call so; null: there is none.</summary>
+    public MachineProbe? ProbeOf(string name) => _probes.GetValueOrDefault(name);
+
+    /// <summary>Whether a call is about a machine that is in this phase, and whose rounds so far are at least as many.</summary>
+    public bool IsAt(in FaultSite site, Stage when, int round)
+    {
+        if (site.Machine is not { } name)
+            return false;
+        if (_probes.TryGetValue(name, out var probe))
+            return probe.Stage == when && probe.Tenant.Rounds >= round;
+        return TenantOf(name) is var tenant && tenant.Stage == when && tenant.Rounds >= round;
+    }
+
+    /// <summary>Whether a fault of the world's own strikes at an opportunity of a machine.</summary>
+    public bool Strikes(FaultKind kind, string vm)
     {
         if (!Faults.IsArmed)
             return false;
         var tenant = TenantOf(vm);
-        var when = isRestore ? Stage.Restoring : tenant.Stage;
+        var when = tenant.Stage;
         if (!Faults.Strikes(kind, when, tenant.Rounds))
             return false;
         History.Note("fault", $"{kind} strikes {vm} while {when}");
@@ -194,7 +214,7 @@ internal sealed class World
 
     public void OnDeleted(string vm, string name) => Tell(invariant => invariant.OnDeleted(vm, name));
 
-    public void OnDeviceResumed(string vm, DmaDevice device) => Tell(invariant => invariant.OnDeviceResumed(vm, device));
+    public void OnDeviceResumed(string vm, ToldDevice device) => Tell(invariant => invariant.OnDeviceResumed(vm, device));
 
     public SimulatedProcess StartProcess()
     {

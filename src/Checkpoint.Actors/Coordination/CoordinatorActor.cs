@@ -24,6 +24,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     private readonly IEngineThreads _threads;
     private readonly Coordinator _coordinator;
     private readonly MachineHost _host;
+    private readonly IParticipantListener _reports;
     private readonly CheckpointWriter _writer;
     private readonly Mailbox<Heard> _mailbox = new();
     private readonly ConcurrentQueue<Heard> _soon = new();
@@ -54,7 +55,8 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         _options = options ?? attachment.Options;
         _store = store;
         _time = time;
-        _host = new MachineHost(attachment, this, _threads, time);
+        _reports = _threads.ReportsTo(this);
+        _host = new MachineHost(attachment, _reports, _threads, time);
         _coordinator = new Coordinator(history, _host.Participants, _options);
         _writer = new CheckpointWriter(held, store, _host, _options.Compress);
         _disk = new StoreThread(time, _threads);
@@ -223,17 +225,17 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         using var deadline = new CancellationTokenSource(_options.StoreDeadline, _time);
         try
         {
-            Post(new CoordinatorInput.PartsStored(parts.Round, _writer.Store(parts, deadline.Token)));
+            _reports.Hear(new CoordinatorInput.PartsStored(parts.Round, _writer.Store(parts, deadline.Token)));
         }
         catch (OperationCanceledException) when (deadline.IsCancellationRequested)
         {
             var reason = $"the checkpoint could not be stored: it took longer than {(long)_options.StoreDeadline.TotalMilliseconds} ms";
-            Post(new CoordinatorInput.PartsNotStored(parts.Round, reason));
+            _reports.Hear(new CoordinatorInput.PartsNotStored(parts.Round, reason));
         }
         catch (Exception failure)
         {
             // Whatever it was, the round must end and say so: the guest runs on.
-            Post(new CoordinatorInput.PartsNotStored(parts.Round, $"the checkpoint could not be stored: {failure.Message}"));
+            _reports.Hear(new CoordinatorInput.PartsNotStored(parts.Round, $"the checkpoint could not be stored: {failure.Message}"));
         }
     }
 
@@ -267,7 +269,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
             result = Unknown(append, failure.Message);
         }
 
-        Post(new CoordinatorInput.AppendEnded(append.AppendId, result));
+        _reports.Hear(new CoordinatorInput.AppendEnded(append.AppendId, result));
     }
 
     private AppendResult.Unknown Unknown(CoordinatorEffect.Append append, string reason)

@@ -16,6 +16,8 @@ internal sealed class EngineThreads : IEngineThreads
 
     public IActivityThread For(IActivity activity) => new ActivityThread(activity);
 
+    public IParticipantListener ReportsTo(IParticipantListener listener) => listener;
+
     public void Run(Func<Task> work) => _ = Task.Run(work);
 
     public void FillRandom(Span<byte> bytes) => RandomNumberGenerator.Fill(bytes);

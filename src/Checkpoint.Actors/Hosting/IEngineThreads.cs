@@ -14,6 +14,12 @@ internal interface IEngineThreads
     /// <summary>A thread for an activity; it is not started yet.</summary>
     IActivityThread For(IActivity activity);
 
+    /// <summary>
+    /// To whom activities report: the listener itself, where a call that takes long keeps its caller's thread; else somebody who passes a report
+    /// on when the calls of the one who made it are over.
+    /// </summary>
+    IParticipantListener ReportsTo(IParticipantListener listener);
+
     /// <summary>Does this beside everything else; it does not throw.</summary>
     void Run(Func<Task> work);
 

@@ -96,7 +96,7 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
                 return;
             _isStarted = true;
             if (!_isInRound)
-                _runner.RequestResume(0);
+                TryRequest(static runner => runner.RequestResume(0));
         }
 
         _thread.Wake();
@@ -117,7 +117,7 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
             // One request supersedes another: a round under way is let end first.
             if (_isInRound)
                 return _suspended.Task;
-            _runner.RequestPark(SuspendToken);
+            TryRequest(static runner => runner.RequestPark(SuspendToken));
         }
 
         _thread.Wake();
@@ -130,15 +130,7 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
 
     public void Stop()
     {
-        try
-        {
-            _runner.RequestStop();
-        }
-        catch (KvmException)
-        {
-            // Its kick did not go out: it stops at its next exit, or is left behind.
-        }
-
+        TryRequest(static runner => runner.RequestStop());
         _thread.Wake();
     }
 
@@ -156,6 +148,18 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
         finally
         {
             OnLeft();
+        }
+    }
+
+    private void TryRequest(Action<VcpuRunner> request)
+    {
+        try
+        {
+            request(_runner);
+        }
+        catch (KvmException)
+        {
+            // The request stands, its kick did not go out: the vCPU finds it at its next exit, or is left behind.
         }
     }
 

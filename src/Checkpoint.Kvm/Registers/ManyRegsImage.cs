@@ -65,16 +65,24 @@ internal sealed class ManyRegsImage : RegisterImage
         if (batch.Done is { } done and > 0)
             return done;
         var known = 0;
-        var failing = batch.Count;
-        while (failing - known > 1)
+        do
         {
-            var middle = (known + failing) / 2;
-            if (call(batch.Slice(known, middle - known)) == 0)
-                known = middle;
-            else
-                failing = middle;
-        }
+            var failing = batch.Count;
+            while (failing - known > 1)
+            {
+                var middle = (known + failing) / 2;
+                if (call(batch.Slice(known, middle - known)) == 0)
+                    known = middle;
+                else
+                    failing = middle;
+            }
 
-        return call(batch.Slice(known, 1)) == 0 ? null : known;
+            if (call(batch.Slice(known, 1)) != 0)
+                return known;
+            // Where a part had failed too, nobody has asked for what lies behind it.
+            known++;
+        }
+        while (known < batch.Count && call(batch.Slice(known, batch.Count - known)) != 0);
+        return null;
     }
 }

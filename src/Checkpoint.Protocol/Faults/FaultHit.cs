@@ -8,6 +8,12 @@ namespace Checkpoint.Protocol.Faults;
 /// <param name="Vcpu">The index of the vCPU it is made on.</param>
 public readonly record struct FaultSite(string Call, string Participant, int? Vcpu = null)
 {
+    /// <summary>The machine that the call is about, as the decorator was told or the store knows; null: nobody said.</summary>
+    public string? Machine { get; init; }
+
+    /// <summary>The path of the file or folder that the call is about; null: it is about none.</summary>
+    public string? Path { get; init; }
+
     /// <summary>A call on a vCPU.</summary>
     public static FaultSite OnVcpu(string call, int vcpu) => new(call, string.Create(CultureInfo.InvariantCulture, $"vcpu {vcpu}"), vcpu);
 }

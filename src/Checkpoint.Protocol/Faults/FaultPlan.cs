@@ -22,6 +22,9 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
     private readonly IFaultWaits _waits = waits ?? new FaultWaits(TimeProvider.System);
     private readonly Dictionary<(string Kind, string Call, string Participant, string? Phase), long> _counts = [];
     private ImmutableArray<FaultRule> _rules = [];
+
+    // The rules that may still hit, by call; replaced, never changed, so that calls that no rule is about pass without the lock.
+    private volatile Dictionary<string, FaultRule[]> _armed = new(StringComparer.Ordinal);
     private readonly List<CancellationTokenSource> _waiting = [];
     private int _made;
 
@@ -89,6 +92,10 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
         {
             var rule = new FaultRule(_made++, when, action, calls);
             _rules = _rules.Add(rule);
+            var armed = new Dictionary<string, FaultRule[]>(_armed, StringComparer.Ordinal);
+            foreach (var call in calls)
+                armed[call] = armed.TryGetValue(call, out var rules) ? [.. rules, rule] : [rule];
+            _armed = armed;
             return rule;
         }
     }
@@ -99,25 +106,35 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
         lock (_gate)
         {
             _rules = [];
+            _armed = new(StringComparer.Ordinal);
             // Under the lock, so that nobody disposes of them meanwhile.
             foreach (var wait in _waiting)
                 wait.Cancel();
         }
     }
 
+    /// <summary>For decorators: whether a rule that may still hit is about this call. Where none is nobody need be told of it.</summary>
+    public bool IsAbout(string call) => _armed.ContainsKey(call);
+
     /// <summary>For decorators: what goes wrong at a call that is about to be made.</summary>
     /// <returns>Null: nothing. Of several rules about the call all count it, and the first that is due is injected.</returns>
     public FaultHit? Next(in FaultSite site)
     {
-        if (_rules.IsEmpty)
+        if (!IsAbout(site.Call))
             return null;
         var phase = PhaseSource?.Invoke();
         FaultHit? hit = null;
         lock (_gate)
         {
-            foreach (var rule in _rules)
+            if (!_armed.TryGetValue(site.Call, out var rules))
+                return null;
+            foreach (var rule in rules)
             {
-                if (!rule.Counts(site, phase, out var number, out var ofParticipant) || hit is not null || !rule.IsDue(number))
+                if (!rule.Counts(site, phase, out var number, out var ofParticipant))
+                    continue;
+                if (rule.IsSpent)
+                    Drop(rule);
+                if (hit is not null || !rule.IsDue(number))
                     continue;
                 var draw = Draw(rule.Index, site, ofParticipant);
                 if (rule.When.Probability < 1 && (draw >> 11) * (1.0 / (1UL << 53)) >= rule.When.Probability)
@@ -167,6 +184,19 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
             lock (_gate)
                 _waiting.Remove(over);
         }
+    }
+
+    private void Drop(FaultRule spent)
+    {
+        var armed = new Dictionary<string, FaultRule[]>(_armed, StringComparer.Ordinal);
+        foreach (var call in spent.Calls)
+        {
+            armed[call] = [.. armed[call].Where(rule => rule != spent)];
+            if (armed[call].Length == 0)
+                armed.Remove(call);
+        }
+
+        _armed = armed;
     }
 
     // By the participant's own count: what another thread does meanwhile changes nothing.

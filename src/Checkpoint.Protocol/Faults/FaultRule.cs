@@ -7,22 +7,29 @@ namespace Checkpoint.Protocol.Faults;
 /// <param name="Times">How many calls from the first on; null: all of them.</param>
 /// <param name="Probability">How likely each of these calls is hit, drawn from the seed.</param>
 /// <param name="Phase">Only while <see cref="FaultPlan.PhaseSource"/> says this; null: whenever.</param>
-public sealed record FaultWhen(string Call, int? Vcpu = null, long? First = null, long? Times = null, double Probability = 1, string? Phase = null);
+/// <param name="Condition">Only at calls for which this is so, see <see cref="FaultTrigger.When"/>; null: at all.</param>
+public sealed record FaultWhen(
+    string Call,
+    int? Vcpu = null,
+    long? First = null,
+    long? Times = null,
+    double Probability = 1,
+    string? Phase = null,
+    Func<FaultSite, bool>? Condition = null);
 
 /// <summary>One thing that goes wrong, and when.</summary>
 public sealed class FaultRule
 {
-    private readonly HashSet<string> _calls;
     private readonly Dictionary<string, long> _seenBy = new(StringComparer.Ordinal);
     private long _seen;
     private long _hits;
 
-    internal FaultRule(int index, FaultWhen when, FaultAction action, IEnumerable<string> calls)
+    internal FaultRule(int index, FaultWhen when, FaultAction action, IReadOnlyList<string> calls)
     {
         Index = index;
         When = when;
         Action = action;
-        _calls = calls.ToHashSet(StringComparer.Ordinal);
+        Calls = calls;
     }
 
     /// <summary>Its place among the plan's rules.</summary>
@@ -37,11 +44,17 @@ public sealed class FaultRule
     /// <summary>How often it was injected.</summary>
     public long Hits => Interlocked.Read(ref _hits);
 
-    /// <summary>Whether the rule is about this call. Every such call is counted, hit or not.</summary>
+    /// <summary>The names of the calls that it is about.</summary>
+    internal IReadOnlyList<string> Calls { get; }
+
+    /// <summary>Whether none of the calls to come can be hit.</summary>
+    internal bool IsSpent => When.Times is { } times && _seen >= (When.First ?? 1) + times - 1;
+
+    /// <summary>Whether the rule is about this one of its calls. Every such call is counted, hit or not.</summary>
     internal bool Counts(in FaultSite site, string? phase, out long number, out long numberOfParticipant)
     {
         number = numberOfParticipant = 0;
-        if (!_calls.Contains(site.Call) || (When.Vcpu is { } vcpu && site.Vcpu != vcpu) || (When.Phase is { } wanted && phase != wanted))
+        if ((When.Vcpu is { } vcpu && site.Vcpu != vcpu) || (When.Phase is { } wanted && phase != wanted) || When.Condition?.Invoke(site) == false)
             return false;
         number = ++_seen;
         numberOfParticipant = _seenBy[site.Participant] = _seenBy.GetValueOrDefault(site.Participant) + 1;

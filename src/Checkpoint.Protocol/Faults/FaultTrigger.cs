@@ -28,6 +28,20 @@ public sealed class FaultTrigger
     /// <summary>Only in this phase of a round, as <see cref="FaultPlan.PhaseSource"/> names it; calls in other phases are not counted.</summary>
     public FaultTrigger InPhase(string phase) => new(_plan, _when with { Phase = phase });
 
+    /// <summary>
+    /// Only at calls for which this is so; others are not counted. For what no name, vCPU or phase says: one machine of several, one file, or
+    /// where your own code stands. Several conditions must all hold.
+    /// </summary>
+    /// <param name="condition">
+    /// Asked before each call of that name, on the thread that makes it. It must not wait or use the plan, and must not throw.
+    /// </param>
+    public FaultTrigger When(Func<FaultSite, bool> condition)
+    {
+        ArgumentNullException.ThrowIfNull(condition);
+        var both = _when.Condition is { } first ? site => first(site) && condition(site) : condition;
+        return new(_plan, _when with { Condition = both });
+    }
+
     /// <summary>The call fails.</summary>
     /// <param name="errno">The error number, see <see cref="ErrorNumbers"/>.</param>
     /// <param name="afterRegisters">

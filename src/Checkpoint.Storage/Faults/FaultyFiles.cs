@@ -48,7 +48,11 @@ internal sealed class FaultyFiles(ISegmentFiles inner, FaultPlan faults) : ISegm
 
     private void Take(string call, string path)
     {
-        if (StoreFault.Take(faults, call, Participant) is { } errno)
+        if (!faults.IsAbout(call))
+            return;
+        // Each machine has a folder of its own, which bears its name.
+        var folder = call == FaultCalls.FolderSync ? path : Path.GetDirectoryName(path);
+        if (StoreFault.Take(faults, new FaultSite(call, Participant) { Machine = Path.GetFileName(folder), Path = path }) is { } errno)
             throw new IOException($"{call} of {path} failed: {StoreFault.Describe(errno)}");
     }
 

@@ -13,7 +13,7 @@ public sealed class FaultyJournal(IJournal inner, FaultPlan faults) : IJournal
     /// <inheritdoc/>
     public async Task<AppendOutcome> AppendAsync(JournalAppend append, CancellationToken cancellationToken = default)
     {
-        if (faults.Next(new FaultSite(FaultCalls.JournalAppend, Participant)) is not { } hit)
+        if (faults.Next(new FaultSite(FaultCalls.JournalAppend, Participant) { Machine = append.Vm }) is not { } hit)
             return await inner.AppendAsync(append, cancellationToken).ConfigureAwait(false);
         faults.Wait(hit, cancellationToken);
         switch (hit.Action)
@@ -35,44 +35,44 @@ public sealed class FaultyJournal(IJournal inner, FaultPlan faults) : IJournal
 
     /// <inheritdoc/>
     public Task ProveDurableAsync(string vm, CancellationToken cancellationToken = default) =>
-        Take(FaultCalls.JournalProve, cancellationToken) is { } refused ? Task.FromException(refused) : inner.ProveDurableAsync(vm, cancellationToken);
+        Take(FaultCalls.JournalProve, vm, cancellationToken) is { } refused ? Task.FromException(refused) : inner.ProveDurableAsync(vm, cancellationToken);
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<string>> ListMachinesAsync(CancellationToken cancellationToken = default) =>
-        Read(FaultCalls.JournalList, inner.ListMachinesAsync, cancellationToken);
+        Read(FaultCalls.JournalList, null, inner.ListMachinesAsync, cancellationToken);
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<JournalRow>> ReadAsync(string vm, long after, int limit, CancellationToken cancellationToken = default) =>
-        Read(FaultCalls.JournalRead, token => inner.ReadAsync(vm, after, limit, token), cancellationToken);
+        Read(FaultCalls.JournalRead, vm, token => inner.ReadAsync(vm, after, limit, token), cancellationToken);
 
     /// <inheritdoc/>
     public Task<ReadOnlyMemory<byte>?> ReadStateDocumentAsync(string vm, long number, CancellationToken cancellationToken = default) =>
-        Read(FaultCalls.JournalReadDocument, token => inner.ReadStateDocumentAsync(vm, number, token), cancellationToken);
+        Read(FaultCalls.JournalReadDocument, vm, token => inner.ReadStateDocumentAsync(vm, number, token), cancellationToken);
 
     /// <inheritdoc/>
     public Task<IReadOnlyList<long>> ListStateDocumentsAsync(string vm, CancellationToken cancellationToken = default) =>
-        Read(FaultCalls.JournalList, token => inner.ListStateDocumentsAsync(vm, token), cancellationToken);
+        Read(FaultCalls.JournalList, vm, token => inner.ListStateDocumentsAsync(vm, token), cancellationToken);
 
     /// <inheritdoc/>
     public Task<DocumentAhead?> LoadDocumentAheadAsync(string vm, CancellationToken cancellationToken = default) =>
-        Read(FaultCalls.JournalList, token => inner.LoadDocumentAheadAsync(vm, token), cancellationToken);
+        Read(FaultCalls.JournalList, vm, token => inner.LoadDocumentAheadAsync(vm, token), cancellationToken);
 
     /// <inheritdoc/>
     public Task SaveSnapshotAsync(string vm, SnapshotRow snapshot, CancellationToken cancellationToken = default) =>
-        Take(FaultCalls.JournalSaveSnapshot, cancellationToken) is { } refused ? Task.FromException(refused) : inner.SaveSnapshotAsync(vm, snapshot, cancellationToken);
+        Take(FaultCalls.JournalSaveSnapshot, vm, cancellationToken) is { } refused ? Task.FromException(refused) : inner.SaveSnapshotAsync(vm, snapshot, cancellationToken);
 
     /// <inheritdoc/>
     public Task<SnapshotRow?> LoadSnapshotAsync(string vm, CancellationToken cancellationToken = default) =>
-        Read(FaultCalls.JournalLoadSnapshot, token => inner.LoadSnapshotAsync(vm, token), cancellationToken);
+        Read(FaultCalls.JournalLoadSnapshot, vm, token => inner.LoadSnapshotAsync(vm, token), cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync() => inner.DisposeAsync();
 
-    private Task<T> Read<T>(string call, Func<CancellationToken, Task<T>> read, CancellationToken cancellationToken) =>
-        Take(call, cancellationToken) is { } refused ? Task.FromException<T>(refused) : read(cancellationToken);
+    private Task<T> Read<T>(string call, string? vm, Func<CancellationToken, Task<T>> read, CancellationToken cancellationToken) =>
+        Take(call, vm, cancellationToken) is { } refused ? Task.FromException<T>(refused) : read(cancellationToken);
 
-    private StoreException? Take(string call, CancellationToken cancellationToken) =>
-        StoreFault.Take(faults, call, Participant, cancellationToken) is { } errno
+    private StoreException? Take(string call, string? vm, CancellationToken cancellationToken) =>
+        StoreFault.Take(faults, new FaultSite(call, Participant) { Machine = vm }, cancellationToken) is { } errno
             ? new StoreException(StoreFailure.Unusable, $"{call} failed: {StoreFault.Describe(errno)}; check the store")
             : null;
 }

@@ -8,12 +8,11 @@ internal static class StoreFault
 {
     /// <summary>What to fail with: the call is not to be made. Null: make it.</summary>
     /// <param name="faults">What is to go wrong.</param>
-    /// <param name="call">The call's name.</param>
-    /// <param name="participant">Whose call it is.</param>
+    /// <param name="site">The call.</param>
     /// <param name="cancellationToken">Ends a wait.</param>
-    public static int? Take(FaultPlan faults, string call, string participant, CancellationToken cancellationToken = default)
+    public static int? Take(FaultPlan faults, in FaultSite site, CancellationToken cancellationToken = default)
     {
-        if (faults.Next(new FaultSite(call, participant)) is not { } hit)
+        if (faults.Next(site) is not { } hit)
             return null;
         faults.Wait(hit, cancellationToken);
         return hit.Action is FaultAction.Fail fail ? fail.Errno : null;
@@ -30,7 +29,7 @@ internal static class LockFault
     /// <exception cref="StoreException">The lock cannot be taken.</exception>
     public static void Throw(FaultPlan? faults, string vm)
     {
-        if (faults is not null && StoreFault.Take(faults, FaultCalls.Lock, "lock") is { } errno)
+        if (faults is not null && StoreFault.Take(faults, new FaultSite(FaultCalls.Lock, "lock") { Machine = vm }) is { } errno)
             throw new StoreException(StoreFailure.Unusable, $"the machine '{vm}' cannot be locked: {StoreFault.Describe(errno)}; check the folder");
     }
 }

@@ -1,3 +1,4 @@
+using Checkpoint.Actors.Hosting;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Device.Simulated;
@@ -128,6 +129,27 @@ public sealed class DeadlineTests : IDisposable
         _faults.On(FaultCalls.Kick, vcpu: 1, call: 1).Fail(Errno.EAGAIN);
         var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await machine.CheckpointAsync());
         Assert.Equal(("vcpu 1", Errno.EAGAIN), (aborted.Abort.Participant, aborted.Abort.Errno));
+        await Bench.CommittedAsync(machine);
+    }
+
+    [Fact]
+    public async Task A_vcpu_whose_kick_does_not_go_out_is_suspended_at_its_next_exit_and_runs_on_when_it_is_told_to()
+    {
+        await using var engine = Open(new CoordinatorOptions());
+        using var kvm = new FaultyKvm(_kvm, _faults);
+        using var guest = Guest(kvm);
+        await using var machine = await engine.AttachAsync(Bench.Vm, Attachment(guest));
+        var runs = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _faults.Injected += _ => runs.TrySetResult();
+        _faults.On("KVM_RUN", vcpu: 1, call: 1).Delay(TimeSpan.FromTicks(1));
+        machine.Start();
+        await runs.Task;
+        var failing = _faults.On(FaultCalls.Kick, vcpu: 1).Fail(Errno.EAGAIN);
+        var vcpu = machine.Coordinator.Host.Actors.OfType<VcpuActor>().ElementAt(1);
+        Assert.True(await vcpu.SuspendAsync().WaitAsync(TimeSpan.FromSeconds(60)));
+        Assert.Equal(1, failing.Hits);
+        vcpu.Run();
+        _faults.Disarm();
         await Bench.CommittedAsync(machine);
     }
 

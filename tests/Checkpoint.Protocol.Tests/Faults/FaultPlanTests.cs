@@ -82,6 +82,53 @@ public sealed class FaultPlanTests
     }
 
     [Fact]
+    public void A_condition_decides_which_calls_count_and_several_must_all_hold()
+    {
+        var isOpen = false;
+        var faults = new FaultPlan();
+        var rule = faults.On("pwrite", call: 2).When(site => site.Machine == "web").When(_ => isOpen).Fail(Einval);
+        Assert.Null(Write("web"));
+        isOpen = true;
+        Assert.Null(Write("db"));
+        Assert.Null(Write("web"));
+        Assert.Null(Write("db"));
+        Assert.Equal("web", Write("web")?.Site.Machine);
+        Assert.Null(Write("web"));
+        Assert.Equal(1, rule.Hits);
+
+        FaultHit? Write(string machine) => faults.Next(new FaultSite("pwrite", "files") { Machine = machine });
+    }
+
+    [Fact]
+    public void A_plan_is_about_the_calls_of_rules_that_may_still_hit_and_about_no_others()
+    {
+        var faults = new FaultPlan();
+        Assert.False(faults.IsAbout("KVM_RUN"));
+        var once = faults.On("KVM_RUN", call: 2).Fail(Einval);
+        faults.On("KVM_GET_*", vcpu: 0).Fail(Einval);
+        Next(faults, "KVM_RUN", 0);
+        Assert.True(faults.IsAbout("KVM_RUN"));
+        Assert.NotNull(Next(faults, "KVM_RUN", 0));
+        Assert.False(faults.IsAbout("KVM_RUN"));
+        Assert.False(faults.IsAbout("KVM_SET_REGS"));
+        Assert.NotNull(Next(faults, "KVM_GET_REGS", 0));
+        Assert.True(faults.IsAbout("KVM_GET_REGS"));
+        Assert.Equal([once, faults.Rules[1]], faults.Rules);
+        faults.Disarm();
+        Assert.False(faults.IsAbout("KVM_GET_REGS"));
+    }
+
+    [Fact]
+    public void A_rule_that_is_spent_leaves_the_others_about_its_calls_in_force()
+    {
+        var faults = new FaultPlan();
+        faults.On("KVM_RUN", call: 1).Fail(Einval);
+        var lasting = faults.On("KVM_RUN", call: 2).AndAfter().Fail(Einval);
+        Assert.Equal([true, true, true], Enumerable.Range(0, 3).Select(_ => Next(faults, "KVM_RUN", 0) is not null));
+        Assert.Equal(2, lasting.Hits);
+    }
+
+    [Fact]
     public async Task Whoever_hangs_goes_on_when_the_faults_are_disarmed_and_nothing_goes_wrong_any_more()
     {
         var waiting = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -35,6 +35,13 @@ internal sealed class SimulatedDisk(SeededRandom random)
         return stream;
     }
 
+    /// <summary>What was written to a file cannot be brought to the disk, now or later.</summary>
+    public void LoseSyncsOf(string path)
+    {
+        if (FolderAt(Path.GetDirectoryName(path)!).Entries.TryGetValue(Path.GetFileName(path), out var content))
+            content.LoseSyncs();
+    }
+
     /// <summary>The power goes and comes back: what was in memory alone is gone, or by chance is not.</summary>
     public void LosePower()
     {
@@ -112,6 +119,7 @@ internal sealed class SimulatedDisk(SeededRandom random)
     internal sealed class Content
     {
         private byte[] _bytes = new byte[16 << 10];
+        private bool _losesSyncs;
 
         public int Length { get; private set; }
 
@@ -129,7 +137,10 @@ internal sealed class SimulatedDisk(SeededRandom random)
             IsSynced = false;
         }
 
-        public void Sync() => IsSynced = true;
+        // After one failure the system has dropped what it could not write: the next sync says yes and means nothing.
+        public void LoseSyncs() => _losesSyncs = true;
+
+        public void Sync() => IsSynced |= !_losesSyncs;
 
         public void LosePower(SeededRandom random)
         {

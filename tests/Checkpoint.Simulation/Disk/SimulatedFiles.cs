@@ -4,9 +4,9 @@ using Checkpoint.Storage.Segments;
 
 namespace Checkpoint.Simulation.Disk;
 
-/// <summary>The files of a disk as one process sees them, with what goes wrong.</summary>
+/// <summary>The files of a disk as one process sees them.</summary>
 /// <param name="world">Whose disk it is.</param>
-/// <param name="process">Who sees it; null: an onlooker for whom nothing goes wrong.</param>
+/// <param name="process">Who sees it; null: an onlooker for whom the power stays.</param>
 internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : ISegmentFiles
 {
     private SimulatedDisk Disk => world.Disk;
@@ -40,7 +40,6 @@ internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : I
     public void Rename(string from, string to)
     {
         Check(from);
-        FailIf(FaultKind.RenameFails, from, "rename failed: Input/output error");
         FolderOf(from).Rename(NameOf(from), NameOf(to));
         world.History.Note(process?.Name ?? "", $"renames {NameOf(from)}");
     }
@@ -49,15 +48,12 @@ internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : I
     {
         CheckAlive();
         CheckPower(Path.GetFileName(path));
-        if (Strikes(FaultKind.FolderSyncFails, path))
-            throw new IOException("fsync of the folder failed: Input/output error");
         Disk.FolderAt(path).Sync();
     }
 
     public void Delete(string path)
     {
         Check(path);
-        FailIf(FaultKind.DeleteFails, path, "unlink failed: Input/output error");
         if (!Disk.HasFolder(Path.GetDirectoryName(path)!) || !FolderOf(path).Entries.ContainsKey(NameOf(path)))
             return;
         FolderOf(path).Remove(NameOf(path));
@@ -104,24 +100,13 @@ internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : I
         CheckAlive();
     }
 
-    private bool Strikes(FaultKind kind, string folder) => process is not null && world.Strikes(kind, Path.GetFileName(folder));
-
-    private void FailIf(FaultKind kind, string path, string message)
-    {
-        if (Strikes(kind, Path.GetDirectoryName(path)!))
-            throw new IOException(message);
-    }
-
     private sealed class OpenFile(SimulatedFiles files, string path, SimulatedDisk.Content content) : ISegmentFile
     {
-        private bool _isLost;
-
         public long Length => content.Length;
 
         public int Read(Span<byte> buffer, long offset)
         {
             files.CheckAlive();
-            files.FailIf(FaultKind.SegmentReadFails, path, "read failed: Input/output error");
             if (offset >= content.Length)
                 return 0;
             var length = Math.Min(buffer.Length, content.Length - (int)offset);
@@ -132,12 +117,6 @@ internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : I
         public void Write(ReadOnlySpan<byte> bytes, long offset)
         {
             files.Check(path);
-            if (files.Strikes(FaultKind.DiskFull, Path.GetDirectoryName(path)!))
-            {
-                content.Write(bytes[..(bytes.Length / 2)], (int)offset);
-                throw new IOException("No space left on device");
-            }
-
             content.Write(bytes, (int)offset);
         }
 
@@ -153,15 +132,6 @@ internal sealed class SimulatedFiles(World world, SimulatedProcess? process) : I
         public void Sync()
         {
             files.Check(path);
-            // After one failure the system has dropped what it could not write: the next sync says yes and means nothing.
-            if (_isLost)
-                return;
-            if (files.Strikes(FaultKind.FileSyncFails, Path.GetDirectoryName(path)!))
-            {
-                _isLost = true;
-                throw new IOException("fsync failed: Input/output error");
-            }
-
             content.Sync();
         }
 

@@ -10,7 +10,7 @@ namespace Checkpoint.Simulation.Disk;
 
 /// <summary>
 /// The journal as one process sees it: the contract of <see cref="IJournal"/> on a disk that can lose power. Reads take a while;
-/// an append is one moment, in which everything that can happen to it does.
+/// an append is one moment.
 /// </summary>
 /// <param name="world">Whose disk it is.</param>
 /// <param name="process">Who sees it; null: an onlooker for whom nothing goes wrong and nothing takes time.</param>
@@ -25,7 +25,6 @@ internal sealed class SimulatedJournal(World world, SimulatedProcess? process) :
     public async Task ProveDurableAsync(string vm, CancellationToken cancellationToken = default)
     {
         await WaitAsync().ConfigureAwait(false);
-        FailIf(FaultKind.ProveFails, vm, "the journal cannot be synced: Input/output error");
         world.Disk.StreamOf(vm).Sync();
     }
 
@@ -38,14 +37,12 @@ internal sealed class SimulatedJournal(World world, SimulatedProcess? process) :
     public async Task<IReadOnlyList<JournalRow>> ReadAsync(string vm, long after, int limit, CancellationToken cancellationToken = default)
     {
         await WaitAsync().ConfigureAwait(false);
-        FailIf(FaultKind.ReadFails, vm, "the journal cannot be read: Input/output error");
         return [.. world.Disk.StreamOf(vm).Rows.Skip((int)after).Take(limit)];
     }
 
     public async Task<ReadOnlyMemory<byte>?> ReadStateDocumentAsync(string vm, long number, CancellationToken cancellationToken = default)
     {
         await WaitAsync().ConfigureAwait(false);
-        FailIf(FaultKind.ReadFails, vm, "the journal cannot be read: Input/output error");
         return world.Disk.StreamOf(vm).Documents.TryGetValue(number, out var bytes) ? bytes : null;
     }
 
@@ -76,28 +73,18 @@ internal sealed class SimulatedJournal(World world, SimulatedProcess? process) :
     private AppendOutcome Append(JournalAppend append)
     {
         CheckAlive();
-        if (Strikes(FaultKind.AppendRefused, append.Vm))
-            return new AppendOutcome.Refused("the database is busy");
         var stream = world.Disk.StreamOf(append.Vm);
+        var isSynced = !stream.TakeLostSync();
         if (stream.Head != append.Expected)
             return new AppendOutcome.Conflict(Conflicts.Describe(append, stream.Head.SequenceNumber));
-        if (Strikes(FaultKind.UnknownLost, append.Vm))
-            return new AppendOutcome.Unknown("the connection was lost before the commit");
 
         // The power may go with the transaction written or not; either way nobody hears of it.
-        var isLast = Strikes(FaultKind.PowerLostInCall, append.Vm);
+        var isLast = process is not null && world.Strikes(FaultKind.PowerLostInCall, append.Vm);
         if (isLast && world.Random.Chance(0.5))
             return LosePower();
-        var isUnsynced = !isLast && Strikes(FaultKind.UnknownUnsynced, append.Vm);
-        stream.Commit(After(stream.Visible, append), isSynced: !isUnsynced);
+        stream.Commit(After(stream.Visible, append), isSynced);
         world.OnAppended(process, append, _encoded.Head);
-        if (isLast)
-            return LosePower();
-        if (isUnsynced)
-            return new AppendOutcome.Unknown("fsync of the journal failed: Input/output error");
-        return Strikes(FaultKind.UnknownWritten, append.Vm)
-            ? new AppendOutcome.Unknown("the connection was lost behind the commit")
-            : new AppendOutcome.Committed(_encoded.Head);
+        return isLast ? LosePower() : new AppendOutcome.Committed(_encoded.Head);
     }
 
     private AppendOutcome.Unknown LosePower()
@@ -128,13 +115,5 @@ internal sealed class SimulatedJournal(World world, SimulatedProcess? process) :
     {
         if (process is { IsAlive: false })
             throw new StoreException(StoreFailure.Unusable, "the process has ended");
-    }
-
-    private bool Strikes(FaultKind kind, string vm) => process is not null && world.Strikes(kind, vm);
-
-    private void FailIf(FaultKind kind, string vm, string message)
-    {
-        if (Strikes(kind, vm))
-            throw new StoreException(StoreFailure.Unusable, message);
     }
 }

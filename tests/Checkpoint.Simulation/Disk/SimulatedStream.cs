@@ -10,6 +10,7 @@ internal sealed class SimulatedStream
 {
     private State _visible = State.Empty;
     private State _durable = State.Empty;
+    private bool _losesNextSync;
 
     public IReadOnlyList<JournalRow> Rows => _visible.Rows;
 
@@ -21,6 +22,17 @@ internal sealed class SimulatedStream
 
     /// <summary>Whether everything that is seen would survive a power failure.</summary>
     public bool IsDurable => ReferenceEquals(_visible, _durable);
+
+    /// <summary>The sync of the next transaction fails.</summary>
+    public void LoseNextSync() => _losesNextSync = true;
+
+    /// <summary>Whether the sync of the transaction that comes now fails; asked once.</summary>
+    public bool TakeLostSync()
+    {
+        var isLost = _losesNextSync;
+        _losesNextSync = false;
+        return isLost;
+    }
 
     /// <summary>One transaction.</summary>
     /// <param name="next">What it makes of the stream.</param>

@@ -6,6 +6,7 @@ namespace Checkpoint.Simulation.Faults;
 internal static class FaultCells
 {
     private static readonly Stage[] s_always = Enum.GetValues<Stage>();
+    private static readonly FaultKind[] s_ofTheWorld = [FaultKind.ThreadStarved, FaultKind.OwnerLost, FaultKind.ProcessKilled, FaultKind.PowerLost, FaultKind.PowerLostInCall];
     private static readonly Stage[] s_running = [Idle, Preparing, ParkingVcpus, ResumingVcpus, Storing, Aborting, Appending, Recovering];
 
     private static readonly Dictionary<FaultKind, (Stage[] Possible, string Else)> s_cells = new()
@@ -16,6 +17,9 @@ internal static class FaultCells
         [FaultKind.InternalError] = (s_running, "a parked vCPU does not call KVM_RUN"),
         [FaultKind.TripleFault] = (s_running, "a parked vCPU does not call KVM_RUN"),
         [FaultKind.HandlerThrows] = ([.. s_running.Except([ParkingVcpus])], "a parked vCPU makes no exits, and one that is to park makes no new ones"),
+        [FaultKind.VcpuDies] = ([.. s_running, Capturing], "a parked vCPU is called by nobody but its capture"),
+        [FaultKind.MachineGone] = ([.. s_running, Capturing, Restoring], "KVM is not called for the machine"),
+        [FaultKind.KickFails] = ([ParkingVcpus], "a round kicks its vCPUs in this phase alone"),
         [FaultKind.VcpuCaptureFails] = ([Capturing], "vCPUs are read in this phase alone"),
         [FaultKind.VmCaptureFails] = ([Capturing], "the VM is read in this phase alone"),
         [FaultKind.DirtyLogFails] = ([Preparing, Capturing], "the dirty log is read in these phases alone"),
@@ -40,6 +44,7 @@ internal static class FaultCells
         [FaultKind.CreateFails] = ([Restoring], "no machine is built"),
         [FaultKind.SetFails] = ([Restoring], "no state is set"),
         [FaultKind.PartialSet] = ([Restoring], "no state is set"),
+        [FaultKind.ThreadStarved] = ([.. s_always.Except([Attaching, Restoring])], "no thread of the machine's has anything to do yet"),
         [FaultKind.OwnerLost] = ([.. s_always.Except([Attaching, Restoring])], "the machine has no owner then, or the round says when"),
         [FaultKind.ProcessKilled] = (s_always, ""),
         [FaultKind.PowerLost] = (s_always, ""),
@@ -49,6 +54,9 @@ internal static class FaultCells
     /// <summary>All cells that must not stay empty.</summary>
     public static IReadOnlyList<(FaultKind Kind, Stage When)> All { get; } =
         [.. s_cells.SelectMany(cell => cell.Value.Possible.Select(when => (cell.Key, when)))];
+
+    /// <summary>Whether the world brings it about; otherwise it is a call that fails, waits or ends otherwise, as the engine's fault model injects it.</summary>
+    public static bool IsOfTheWorld(FaultKind kind) => s_ofTheWorld.Contains(kind);
 
     public static bool IsPossible(FaultKind kind, Stage when) => s_cells[kind].Possible.Contains(when);
 

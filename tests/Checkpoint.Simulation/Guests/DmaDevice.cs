@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using Checkpoint.Actors;
-using Checkpoint.Kvm.Device;
 using Checkpoint.Simulation.Faults;
 using Checkpoint.Simulation.Kernel;
 using Checkpoint.Simulation.Scheduling;
@@ -15,7 +14,6 @@ internal sealed class DmaDevice : IDeviceParticipant
 {
     public const string DeviceName = "dma";
 
-    private readonly IGuestMemory _memory;
     private readonly MachineProbe _probe;
     private readonly ulong _address;
     private readonly byte[] _state = new byte[sizeof(ulong)];
@@ -23,18 +21,14 @@ internal sealed class DmaDevice : IDeviceParticipant
     private bool _isParked;
     private bool _isStopped;
 
-    public DmaDevice(IGuestMemory memory, ulong address, MachineProbe probe, ulong count = 0)
+    public DmaDevice(ulong address, MachineProbe probe, ulong count = 0)
     {
-        _memory = memory;
         _address = address;
         _probe = probe;
         _count = count;
     }
 
     public string Name => DeviceName;
-
-    /// <summary>How often it was told to park, and to go on.</summary>
-    public (int Parks, int Resumes) Told { get; private set; }
 
     /// <summary>The count that a state tells of.</summary>
     public static ulong CountOf(ReadOnlySpan<byte> state) => BinaryPrimitives.ReadUInt64LittleEndian(state);
@@ -45,38 +39,20 @@ internal sealed class DmaDevice : IDeviceParticipant
     /// <summary>Its machine is gone.</summary>
     public void Stop() => _isStopped = true;
 
-    public void Park()
-    {
-        Told = (Told.Parks + 1, Told.Resumes);
-        ThrowIfStruck("park");
-        _isParked = true;
-    }
+    public void Park() => _isParked = true;
 
-    public void Resume()
-    {
-        Told = (Told.Parks, Told.Resumes + 1);
-        _probe.World.OnDeviceResumed(_probe.Vm, this);
-        _isParked = false;
-        ThrowIfStruck("go on");
-    }
+    public void Resume() => _isParked = false;
 
     public ReadOnlyMemory<byte> Capture()
     {
-        ThrowIfStruck("be captured");
         BinaryPrimitives.WriteUInt64LittleEndian(_state, _count);
         return _state;
-    }
-
-    private void ThrowIfStruck(string what)
-    {
-        if (_probe.Strikes(FaultKind.DeviceThrows))
-            throw new IOException($"the device cannot {what}");
     }
 
     private void PlanNext(Scheduler scheduler)
     {
         var world = _probe.World;
-        var isBusy = world.StageOf(_probe.Vm) is not (Stage.Idle or Stage.Recovering);
+        var isBusy = _probe.Tenant.Stage is not (Stage.Idle or Stage.Recovering);
         scheduler.After(isBusy ? world.Random.Between(20, 200) : world.Random.Between(200, 20_000), Work, _probe.Process);
     }
 
@@ -88,7 +64,7 @@ internal sealed class DmaDevice : IDeviceParticipant
         {
             Span<byte> word = stackalloc byte[sizeof(ulong)];
             BinaryPrimitives.WriteUInt64LittleEndian(word, ++_count);
-            _memory.Write(_address, word);
+            _probe.Memory!.Write(_address, word);
         }
 
         PlanNext(_probe.World.Scheduler);

@@ -1,13 +1,24 @@
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 using Checkpoint.Protocol.State;
+using Checkpoint.Simulation.Kernel;
 using Checkpoint.Simulation.Scheduling;
 
 namespace Checkpoint.Simulation.Guests;
 
 /// <summary>What a machine of a simulation is like, in all its lives.</summary>
+/// <param name="Architecture">x86-64 or arm64.</param>
+/// <param name="Chip">Its interrupt controller.</param>
+/// <param name="ManyRegs">Whether its kernel has the batch calls.</param>
+/// <param name="Guest">The program that it runs.</param>
+/// <param name="DmaAddress">Where the device with a thread of its own writes.</param>
+/// <param name="HasDma">Whether it has that.</param>
+/// <param name="CapturesAtOnce">Whether the device without threads says so, and never fails: then a vCPU's thread may capture the machine.</param>
+/// <param name="Options">Deadlines, retention, modes.</param>
 internal sealed record GuestShape(
     MachineArchitecture Architecture,
     InterruptChip Chip,
@@ -15,6 +26,7 @@ internal sealed record GuestShape(
     GuestOptions Guest,
     ulong DmaAddress,
     bool HasDma,
+    bool CapturesAtOnce,
     CoordinatorOptions Options)
 {
     private const int MostVcpus = 4;
@@ -51,6 +63,7 @@ internal sealed record GuestShape(
             options with { MemoryBytes = used + MemoryRegion.PageBytes },
             used,
             random.Chance(0.6),
+            random.Chance(0.6),
             s_deadlines with
             {
                 Mode = random.Chance(0.6) ? CheckpointMode.Incremental : CheckpointMode.Full,
@@ -59,12 +72,16 @@ internal sealed record GuestShape(
             });
     }
 
-    /// <summary>A kernel for one machine of this shape.</summary>
-    public SimulatedKvm CreateKernel(SeededRandom random) => new(new SimulatedKvmOptions
+    /// <summary>A kernel for one machine of this shape, with what goes wrong in it.</summary>
+    public IKvm CreateKernel(World world, MachineProbe probe)
     {
-        Architecture = Architecture,
-        ManyRegs = ManyRegs,
-        Seed = random.Next(),
-        Slice = new SimulatedSlice(1, 80),
-    });
+        var kvm = new SimulatedKvm(new SimulatedKvmOptions
+        {
+            Architecture = Architecture,
+            ManyRegs = ManyRegs,
+            Seed = world.Random.Next(),
+            Slice = new SimulatedSlice(1, 80),
+        });
+        return new FaultyKvm(new ProbedKvm(kvm, probe), world.Faults.Plan, probe.Name);
+    }
 }

@@ -2,7 +2,6 @@ using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Checkpoint.Actors;
 using Checkpoint.Kvm.Device;
-using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Registers;
 using Checkpoint.Protocol.State;
 using Checkpoint.Simulation.Kernel;
@@ -19,7 +18,7 @@ internal sealed record SeenMoment(ulong[] Pages, ulong[][] Registers);
 /// Notes at each capture what the machine is like, past the engine and all that goes wrong, and puts the note's number into the
 /// checkpoint as a device's state. So every checkpoint can be held against the moment that it claims to be.
 /// </summary>
-internal sealed class Oracle(World world, Machine machine) : IDeviceState
+internal sealed class Oracle(World world, MachineProbe probe) : IDeviceState
 {
     public const string DeviceName = "oracle";
 
@@ -76,21 +75,22 @@ internal sealed class Oracle(World world, Machine machine) : IDeviceState
     {
         var page = new byte[MemoryRegion.PageBytes];
         var pages = new List<ulong>();
-        foreach (var region in machine.Memory.Regions)
+        var memory = probe.Memory!;
+        foreach (var region in memory.Regions)
         {
             for (var at = 0UL; at < region.SizeBytes; at += MemoryRegion.PageBytes)
             {
-                machine.Memory.Read(region.GuestAddress + at, page);
+                memory.Read(region.GuestAddress + at, page);
                 pages.Add(NumberOfPage(page));
             }
         }
 
-        return new SeenMoment([.. pages], [.. machine.Vcpus.Select(vcpu => Registers(((ProbedVcpu)vcpu.Vcpu).Inner))]);
+        return new SeenMoment([.. pages], [.. probe.Vcpus.Select(vcpu => Registers(vcpu.Inner))]);
     }
 
     private ulong[] Registers(IVcpu vcpu)
     {
-        if (machine.Description.Architecture == MachineArchitecture.X64)
+        if (probe.Tenant.Shape.Architecture == MachineArchitecture.X64)
         {
             var regs = new byte[KvmRequests.GetRegs.ArgumentSize];
             vcpu.Get(KvmRequests.GetRegs, regs);

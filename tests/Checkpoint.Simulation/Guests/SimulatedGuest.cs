@@ -1,6 +1,7 @@
 using System.Globalization;
 using Checkpoint.Actors;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Memory;
@@ -10,6 +11,7 @@ using Checkpoint.Protocol.Coordination;
 using Checkpoint.Simulation.Faults;
 using Checkpoint.Simulation.Kernel;
 using Checkpoint.Simulation.Scheduling;
+using FaultyDevice = Checkpoint.Actors.Faults.FaultyDevice;
 
 namespace Checkpoint.Simulation.Guests;
 
@@ -37,7 +39,7 @@ internal sealed class SimulatedGuest : IExitHandler, IDisposable, IPace
         if (shape.HasDma)
         {
             var count = restored is null ? 0 : DmaDevice.CountOf(restored.DeviceStateOf(DmaDevice.DeviceName).Span);
-            Dma = new DmaDevice(guest.Machine.Memory, shape.DmaAddress, probe, count);
+            Dma = new DmaDevice(shape.DmaAddress, probe, count);
         }
     }
 
@@ -51,13 +53,13 @@ internal sealed class SimulatedGuest : IExitHandler, IDisposable, IPace
 
     public DmaDevice? Dma { get; }
 
-    /// <summary>Whether a fault has ended a vCPU, a device or the machine, or keeps it for ever.</summary>
+    /// <summary>Whether a fault keeps a vCPU, a device or the machine for ever.</summary>
     public bool IsBroken { get; private set; }
 
     /// <summary>A machine that begins anew.</summary>
     public static SimulatedGuest Create(World world, GuestShape shape, MachineProbe probe)
     {
-        var kvm = new ProbedKvm(shape.CreateKernel(world.Random), probe);
+        var kvm = shape.CreateKernel(world, probe);
         return new SimulatedGuest(world, shape, probe, GuestMachine.Create(kvm, GuestKind.Ledger, shape.Guest, shape.Chip), null);
     }
 
@@ -66,9 +68,9 @@ internal sealed class SimulatedGuest : IExitHandler, IDisposable, IPace
         new(world, shape, probe, GuestMachine.Restore(restored.Machine, restored.DeviceStateOf(GuestMachine.DeviceName).Span), restored);
 
     /// <summary>What is handed to the engine.</summary>
-    public MachineAttachment ToAttachment() => new(_guest.Machine, this)
+    public MachineAttachment ToAttachment() => new(_guest.Machine, new FaultyExitHandler(this, _world.Faults.Plan, Probe.Name))
     {
-        Devices = [new GuestDevice(_guest), new Oracle(_world, _guest.Machine), .. Dma is null ? Array.Empty<IDeviceState>() : [Dma]],
+        Devices = [.. Devices()],
         Options = Shape.Options,
         Buffer = t_pool ??= new PagePool(1L << 30),
         RestoredFrom = Restored,
@@ -90,28 +92,26 @@ internal sealed class SimulatedGuest : IExitHandler, IDisposable, IPace
     /// <summary>Verifies the guest of a machine that has stopped.</summary>
     public GuestVerdict Verify() => _guest.Verify();
 
-    public ExitAction Handle(int vcpu, in VcpuExit exit)
-    {
-        if (Probe.Strikes(FaultKind.HandlerThrows))
-        {
-            Probe.Break(vcpu);
-            throw new IOException("the device model has failed");
-        }
+    public ExitAction Handle(int vcpu, in VcpuExit exit) => _guest.Handle(vcpu, exit);
 
-        return _guest.Handle(vcpu, exit);
+    public Pause BeforeStep(string name, ActivityKind kind, bool isWoken)
+    {
+        // From within the deadlines to well behind them: all that the step does then comes late, not its report alone.
+        if (!Probe.IsSpared && _world.Strikes(FaultKind.ThreadStarved, Probe.Vm))
+            return new Pause(_world.Random.Between(2_000, 25_000), IsFirm: true);
+        return kind switch
+        {
+            ActivityKind.Vcpu => BeforeVcpu(VcpuOf(name), isWoken),
+            ActivityKind.Store => new Pause(_world.Random.Between(50, 900)),
+            _ => new Pause(_world.Random.Between(1, 80)),
+        };
     }
 
-    public Pause? BeforeStep(string name, ActivityKind kind, bool isWoken)
+    public void OnStuck(string name, ActivityKind kind)
     {
-        switch (kind)
-        {
-            case ActivityKind.Vcpu:
-                return BeforeVcpu(int.Parse(name.AsSpan("vcpu ".Length), CultureInfo.InvariantCulture), isWoken);
-            case ActivityKind.Store:
-                return new Pause(_world.Random.Between(50, 900) + (Probe.Strikes(FaultKind.StoreSlow) ? _world.Random.Between(5_000, 50_000) : 0));
-            default:
-                return BeforeOther(name == "machine");
-        }
+        IsBroken = true;
+        if (kind == ActivityKind.Vcpu)
+            Probe.Break(VcpuOf(name));
     }
 
     public void Dispose()
@@ -120,18 +120,22 @@ internal sealed class SimulatedGuest : IExitHandler, IDisposable, IPace
         Machine.Dispose();
     }
 
-    private Pause? BeforeVcpu(int vcpu, bool isWoken)
-    {
-        if (Probe.Strikes(FaultKind.VcpuHangs))
-        {
-            Probe.Break(vcpu);
-            IsBroken = true;
-            return null;
-        }
+    private static int VcpuOf(string name) => int.Parse(name.AsSpan("vcpu ".Length), CultureInfo.InvariantCulture);
 
-        if (Probe.Strikes(FaultKind.VcpuLate))
-            return new Pause(Late(), IsFirm: true);
-        var isIdle = _world.StageOf(Probe.Vm) is Stage.Idle or Stage.Recovering or Stage.Attaching or Stage.Restoring;
+    private IEnumerable<IDeviceState> Devices()
+    {
+        var device = new GuestDevice(_guest);
+        yield return Shape.CapturesAtOnce ? device : Faulty(device);
+        yield return new Oracle(_world, Probe);
+        if (Dma is not null)
+            yield return new ToldDevice((IDeviceParticipant)Faulty(Dma), Probe);
+    }
+
+    private IDeviceState Faulty(IDeviceState device) => FaultyDevice.Decorate(device, _world.Faults.Plan, Probe.Name);
+
+    private Pause BeforeVcpu(int vcpu, bool isWoken)
+    {
+        var isIdle = Probe.Tenant.Stage is Stage.Idle or Stage.Recovering or Stage.Attaching or Stage.Restoring;
         if (isWoken || !isIdle)
         {
             _idleUs[vcpu] = 200;
@@ -142,22 +146,6 @@ internal sealed class SimulatedGuest : IExitHandler, IDisposable, IPace
         _idleUs[vcpu] = Math.Min(LongestIdleUs, _idleUs[vcpu] * 2);
         return new Pause(_world.Random.Between(_idleUs[vcpu] / 2, _idleUs[vcpu]));
     }
-
-    private Pause? BeforeOther(bool isMachine)
-    {
-        if (Probe.Strikes(isMachine ? FaultKind.MachineHangs : FaultKind.DeviceHangs))
-        {
-            IsBroken = true;
-            return null;
-        }
-
-        return Probe.Strikes(isMachine ? FaultKind.MachineLate : FaultKind.DeviceLate)
-            ? new Pause(Late(), IsFirm: true)
-            : new Pause(_world.Random.Between(1, 80));
-    }
-
-    // From within the deadline to well behind it, so that what comes late comes into the next round too.
-    private long Late() => _world.Random.Between(2_000, 25_000);
 
     private sealed class GuestDevice(GuestMachine guest) : IDeviceState
     {

@@ -4,7 +4,7 @@ namespace Checkpoint.Simulation.Invariants;
 internal sealed class GuestsRunAgain(World world) : Invariant(world)
 {
     // All deadlines of a pause together, what a vCPU may be held up by itself, and the longest idle step.
-    private const long BoundUs = 100_000;
+    private const long BoundUs = 150_000;
 
     public override string Law => "every vCPU that no fault holds runs again by its deadline; nobody stays parked";
 

@@ -37,7 +37,7 @@ internal abstract class Invariant(World world)
     }
 
     /// <summary>A device was told to go on.</summary>
-    public virtual void OnDeviceResumed(string vm, DmaDevice device)
+    public virtual void OnDeviceResumed(string vm, ToldDevice device)
     {
     }
 

@@ -12,7 +12,7 @@ internal sealed class RestoredIsExact(World world) : Invariant(world)
     {
         var restored = guest.Restored!;
         var moment = World.MomentAt(Oracle.NumberOf(restored.DeviceStateOf(Oracle.DeviceName).Span));
-        var now = new Oracle(World, guest.Machine).Look();
+        var now = new Oracle(World, guest.Probe).Look();
         if (!now.Pages.AsSpan().SequenceEqual(moment.Pages))
             Break($"{tenant.Name}@{restored.Checkpoint.Number} was brought back with other memory");
         else if (!restored.Document.Vcpus.Select(state => Oracle.RegistersOf(guest.Shape.Architecture, state)).Zip(now.Registers).All(pair => pair.First.AsSpan().SequenceEqual(pair.Second)))

@@ -1,26 +1,52 @@
 using Checkpoint.Kvm.Device;
 using Checkpoint.Simulation.Faults;
 using Checkpoint.Simulation.Scheduling;
+using Checkpoint.Simulation.Workload;
 
 namespace Checkpoint.Simulation.Kernel;
 
-/// <summary>What the simulation knows of one VM of the simulated kernel, and what goes wrong there.</summary>
-internal sealed class MachineProbe(World world, SimulatedProcess process, string vm, int vcpus)
+/// <summary>What the simulation knows of one VM of the simulated kernel.</summary>
+internal sealed class MachineProbe
 {
-    private readonly long[] _ranAtUs = new long[vcpus];
-    private readonly bool[] _isBroken = new bool[vcpus];
+    private readonly long[] _ranAtUs;
+    private readonly bool[] _isBroken;
+    private readonly ProbedVcpu[] _vcpus;
 
-    public World World => world;
+    public MachineProbe(World world, SimulatedProcess process, Tenant tenant)
+    {
+        World = world;
+        Process = process;
+        Tenant = tenant;
+        var vcpus = tenant.Shape.Guest.Vcpus;
+        _ranAtUs = new long[vcpus];
+        _isBroken = new bool[vcpus];
+        _vcpus = new ProbedVcpu[vcpus];
+        Name = world.Register(this);
+    }
 
-    public SimulatedProcess Process => process;
+    public World World { get; }
 
-    public string Vm => vm;
+    public SimulatedProcess Process { get; }
+
+    /// <summary>The machine whose VM it is, or was.</summary>
+    public Tenant Tenant { get; }
+
+    public string Vm => Tenant.Name;
+
+    /// <summary>What the rules of faults call this VM: a machine may have several at a time.</summary>
+    public string Name { get; }
+
+    /// <summary>Its memory, past everything that goes wrong.</summary>
+    public IGuestMemory? Memory { get; set; }
+
+    /// <summary>Its vCPUs, past everything that goes wrong.</summary>
+    public IReadOnlyList<ProbedVcpu> Vcpus => _vcpus;
 
     /// <summary>Whether it is being filled from a checkpoint.</summary>
     public bool IsBeingRestored { get; set; }
 
-    /// <summary>Whether it runs under another name: what goes wrong is the other machine's.</summary>
-    public bool IsCopy { get; set; }
+    /// <summary>Whether nothing goes wrong in it: somebody only looks at it, or it runs under another name and what goes wrong is the other machine's.</summary>
+    public bool IsSpared { get; set; }
 
     /// <summary>How many VM handles are open.</summary>
     public int Open { get; set; }
@@ -33,14 +59,13 @@ internal sealed class MachineProbe(World world, SimulatedProcess process, string
 
     public void Break(int vcpu) => _isBroken[vcpu] = true;
 
-    public void NoteRun(int vcpu) => _ranAtUs[vcpu] = world.Scheduler.NowUs;
+    /// <summary>The whole VM is gone.</summary>
+    public void BreakAll() => Array.Fill(_isBroken, true);
 
-    public bool Strikes(FaultKind kind) => !IsCopy && world.StrikesAt(kind, vm, IsBeingRestored);
+    public void NoteRun(int vcpu) => _ranAtUs[vcpu] = World.Scheduler.NowUs;
 
-    /// <summary>The kernel says no, if it is to.</summary>
-    public void FailIf(FaultKind kind, in KvmRequest request, int errno, int? vcpu = null)
-    {
-        if (Strikes(kind))
-            throw new KvmException(request.Name, errno, vcpu);
-    }
+    public void Add(ProbedVcpu vcpu) => _vcpus[vcpu.Index] = vcpu;
+
+    /// <summary>Where its machine's round stands, or that it is being restored; null: nothing is to go wrong in it.</summary>
+    public Stage? Stage => IsSpared ? null : IsBeingRestored ? Faults.Stage.Restoring : Tenant.Stage;
 }

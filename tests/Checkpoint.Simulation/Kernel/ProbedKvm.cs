@@ -1,11 +1,10 @@
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Protocol.State;
-using Checkpoint.Simulation.Faults;
 
 namespace Checkpoint.Simulation.Kernel;
 
-/// <summary>The simulated kernel as one machine sees it, with what goes wrong there.</summary>
+/// <summary>The simulated kernel as one machine sees it; the probe learns of what is made there, and of what runs.</summary>
 internal sealed class ProbedKvm(SimulatedKvm inner, MachineProbe probe) : IKvm
 {
     public int ApiVersion => inner.ApiVersion;
@@ -18,12 +17,7 @@ internal sealed class ProbedKvm(SimulatedKvm inner, MachineProbe probe) : IKvm
 
     public uint[] GetMsrIndexList() => inner.GetMsrIndexList();
 
-    public IVm CreateVm(ulong type = 0)
-    {
-        if (probe.IsBeingRestored)
-            probe.FailIf(FaultKind.CreateFails, KvmRequests.CreateVm, Errno.ENOMEM);
-        return new ProbedVm(inner.CreateVm(type), probe);
-    }
+    public IVm CreateVm(ulong type = 0) => new ProbedVm(inner.CreateVm(type), probe);
 
     public void Dispose() => inner.Dispose();
 }
@@ -46,21 +40,13 @@ internal sealed class ProbedVm : IVm
 
     public void EnableCapability(EnabledCapability capability) => _inner.EnableCapability(capability);
 
-    public IGuestMemory CreateMemory(IReadOnlyList<MemoryRegion> regions) => _inner.CreateMemory(regions);
+    public IGuestMemory CreateMemory(IReadOnlyList<MemoryRegion> regions) => _probe.Memory = _inner.CreateMemory(regions);
 
     public void SetDirtyLogging(uint slot, bool on) => _inner.SetDirtyLogging(slot, on);
 
-    public void GetDirtyLog(uint slot, Span<ulong> bitmap)
-    {
-        _probe.FailIf(FaultKind.DirtyLogFails, KvmRequests.GetDirtyLog, Errno.EIO);
-        _inner.GetDirtyLog(slot, bitmap);
-    }
+    public void GetDirtyLog(uint slot, Span<ulong> bitmap) => _inner.GetDirtyLog(slot, bitmap);
 
-    public void ClearDirtyLog(uint slot, ulong firstPage, uint pages, ReadOnlySpan<ulong> bitmap)
-    {
-        _probe.FailIf(FaultKind.DirtyLogFails, KvmRequests.ClearDirtyLog, Errno.EIO);
-        _inner.ClearDirtyLog(slot, firstPage, pages, bitmap);
-    }
+    public void ClearDirtyLog(uint slot, ulong firstPage, uint pages, ReadOnlySpan<ulong> bitmap) => _inner.ClearDirtyLog(slot, firstPage, pages, bitmap);
 
     public void SetTssAddress(ulong guestAddress) => _inner.SetTssAddress(guestAddress);
 
@@ -72,26 +58,17 @@ internal sealed class ProbedVm : IVm
 
     public void SetGsiRouting(ReadOnlySpan<byte> entries) => _inner.SetGsiRouting(entries);
 
-    public void Get(KvmRequest request, Span<byte> argument)
-    {
-        _probe.FailIf(FaultKind.VmCaptureFails, request, Errno.EIO);
-        _inner.Get(request, argument);
-    }
+    public void Get(KvmRequest request, Span<byte> argument) => _inner.Get(request, argument);
 
-    public void Set(KvmRequest request, ReadOnlySpan<byte> argument)
-    {
-        if (_probe.IsBeingRestored)
-            _probe.FailIf(FaultKind.SetFails, request, Errno.EINVAL);
-        _inner.Set(request, argument);
-    }
+    public void Set(KvmRequest request, ReadOnlySpan<byte> argument) => _inner.Set(request, argument);
 
     public IKvmDevice CreateDevice(uint type) => _inner.CreateDevice(type);
 
     public IVcpu CreateVcpu(uint id, int index)
     {
-        if (_probe.IsBeingRestored)
-            _probe.FailIf(FaultKind.CreateFails, KvmRequests.CreateVcpu, Errno.ENOMEM, index);
-        return new ProbedVcpu(_inner.CreateVcpu(id, index), _probe);
+        var vcpu = new ProbedVcpu(_inner.CreateVcpu(id, index), _probe);
+        _probe.Add(vcpu);
+        return vcpu;
     }
 
     public void Dispose()

@@ -16,6 +16,9 @@ internal sealed class Scheduler
     /// <summary>How many things have happened.</summary>
     public long Steps { get; private set; }
 
+    /// <summary>Whose step it is that happens now; null: nobody's.</summary>
+    public SteppedActivity? AtWork { get; set; }
+
     /// <summary>What has happened so far, as one number: two histories that differ in a step differ in it.</summary>
     public ulong Fingerprint { get; private set; }
 

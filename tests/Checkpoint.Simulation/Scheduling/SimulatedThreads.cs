@@ -1,5 +1,6 @@
 using Checkpoint.Actors.Coordination;
 using Checkpoint.Actors.Hosting;
+using Checkpoint.Protocol.Coordination;
 
 namespace Checkpoint.Simulation.Scheduling;
 
@@ -20,8 +21,10 @@ internal readonly record struct Pause(long Us, bool IsFirm = false);
 internal interface IPace
 {
     /// <summary>The time until the step after a wake, or until the next step of one that has more to do.</summary>
-    /// <returns>Null: this activity hangs and never takes a step again.</returns>
-    Pause? BeforeStep(string name, ActivityKind kind, bool isWoken);
+    Pause BeforeStep(string name, ActivityKind kind, bool isWoken);
+
+    /// <summary>An activity hangs in a call and never takes a step again.</summary>
+    void OnStuck(string name, ActivityKind kind);
 }
 
 /// <summary>The engine's activities as steps of the scheduler, each after a while that the seed decides.</summary>
@@ -34,7 +37,8 @@ internal sealed class SimulatedThreads(Scheduler scheduler, SimulatedProcess pro
     public IPace? Pace { get; set; }
 
     public IActivityThread For(IActivity activity) => new SteppedActivity(
-        this,
+        scheduler,
+        process,
         activity,
         activity switch
         {
@@ -43,6 +47,8 @@ internal sealed class SimulatedThreads(Scheduler scheduler, SimulatedProcess pro
             _ => ActivityKind.Other,
         },
         Pace ?? throw new InvalidOperationException("An activity was made for nobody."));
+
+    public IParticipantListener ReportsTo(IParticipantListener listener) => new HeldReports(scheduler, listener);
 
     public void Run(Func<Task> work) => scheduler.After(random.Between(1, 200), () => _ = work(), process);
 
@@ -55,69 +61,25 @@ internal sealed class SimulatedThreads(Scheduler scheduler, SimulatedProcess pro
         LastDrawn = bytes.ToArray();
     }
 
-    private sealed class SteppedActivity(SimulatedThreads threads, IActivity activity, ActivityKind kind, IPace pace) : IActivityThread
+    // A step is whole, but a call in it may be said to take long: what was reported behind it is heard at its end.
+    private sealed class HeldReports(Scheduler scheduler, IParticipantListener listener) : IParticipantListener
     {
-        private Scheduler.Entry? _next;
-        private bool _isStarted;
-        private bool _isWoken;
-        private bool _isStuck;
-
-        public void Start()
+        public void Hear(CoordinatorInput report)
         {
-            _isStarted = true;
-            Wake();
+            if (scheduler.AtWork is { IsHeld: true } sender)
+                sender.Afterwards(() => listener.Hear(report));
+            else
+                listener.Hear(report);
         }
 
-        public void Wake()
+        public void HearSoon(CoordinatorInput report)
         {
-            // Woken twice before a step it takes one step; woken while it has more to do anyway, it comes earlier.
-            if (!_isStarted || _isStuck || _isWoken)
-                return;
-            _isWoken = true;
-            Plan();
+            if (scheduler.AtWork is { IsHeld: true } sender)
+                sender.Afterwards(() => listener.HearSoon(report));
+            else
+                listener.HearSoon(report);
         }
 
-        private void Plan(TimeSpan? atMost = null)
-        {
-            if (_next is not null)
-                _next.IsCancelled = true;
-            if (atMost is { } rest)
-            {
-                _next = threads.SchedulerOf().After((long)Math.Ceiling(rest.TotalMicroseconds), Step, threads.ProcessOf());
-                return;
-            }
-
-            if (pace.BeforeStep(activity.Name, kind, _isWoken) is not { } pause)
-            {
-                _isStuck = true;
-                return;
-            }
-
-            _isWoken |= pause.IsFirm;
-            _next = threads.SchedulerOf().After(pause.Us, Step, threads.ProcessOf());
-        }
-
-        private void End()
-        {
-            _isStarted = false;
-            if (_next is not null)
-                _next.IsCancelled = true;
-        }
-
-        private void Step()
-        {
-            _isWoken = false;
-            _next = null;
-            if (!activity.Step(out var pause))
-                End();
-            else if (pause is null)
-                Plan();
-            else if (pause != Timeout.InfiniteTimeSpan && !_isWoken)
-                Plan(pause);
-        }
+        public void LookIn() => listener.LookIn();
     }
-
-    private Scheduler SchedulerOf() => scheduler;
-
-    private SimulatedProcess ProcessOf() => process;
 }

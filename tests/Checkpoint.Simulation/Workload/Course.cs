@@ -64,7 +64,7 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
         RestoredMachine restored;
         try
         {
-            var kvm = new ProbedKvm(tenant.Shape.CreateKernel(world.Random), probe);
+            var kvm = tenant.Shape.CreateKernel(world, probe);
             restored = await engine.Engine.RestoreAsync(kvm, new CheckpointReference.Numbered(tenant.Name, number)).ConfigureAwait(false);
         }
         catch (Exception failure) when (failure is RestoreRefusedException or KvmException or StoreException or IntegrityException)
@@ -79,6 +79,7 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
             return null;
         }
 
+        probe.IsSpared = true;
         var guest = SimulatedGuest.Of(world, tenant.Shape, probe, restored);
         if (engine.IsAlive)
         {
@@ -86,6 +87,7 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
             world.Tell(invariant => invariant.OnRestored(tenant, guest));
         }
 
+        probe.IsSpared = false;
         probe.IsBeingRestored = false;
         return guest;
     }
@@ -129,7 +131,7 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
         tenant.World.History.Note(tenant.Name, $"is detached");
         tenant.World.Tell(invariant => invariant.OnDetached(tenant, life));
         // Nothing goes wrong for somebody who only looks at what has stopped.
-        life.Guest.Probe.IsCopy = true;
+        life.Guest.Probe.IsSpared = true;
         if (!IsBroken(life))
             tenant.World.Tell(invariant => invariant.OnStopped(tenant, life));
         tenant.Bury(life);
@@ -142,7 +144,7 @@ internal sealed class Course(Tenant tenant, SimulatedProcess process)
     {
         tenant.Beginning = Stage.Attaching;
         var engine = new EngineProcess(World, process);
-        var probe = new MachineProbe(World, process, tenant.Name, tenant.Shape.Guest.Vcpus);
+        var probe = new MachineProbe(World, process, tenant);
         SimulatedGuest? guest;
         var live = tenant.ReadHistory().Live;
         if (live.Count > 0 && (mustBeRestored || Random.Chance(0.85)))

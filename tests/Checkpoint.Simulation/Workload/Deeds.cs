@@ -135,7 +135,7 @@ internal sealed class Deeds(Life life)
             return;
         var number = Random.Pick(live.Keys.ToList());
         var engine = new EngineProcess(World, Process);
-        var probe = new MachineProbe(World, Process, Tenant.Name, Tenant.Shape.Guest.Vcpus);
+        var probe = new MachineProbe(World, Process, Tenant);
         var guest = await Course.TryRestoreAsync(Tenant, engine, probe, number).ConfigureAwait(false);
         if (guest is null || !Process.IsAlive)
             return;
@@ -175,7 +175,7 @@ internal sealed class Deeds(Life life)
     {
         var copy = new Tenant(World, $"{Tenant.Name}-{World.Tenants.Count}", Tenant.Shape, 1) { Beginning = Stage.Attaching };
         World.Tenants.Add(copy);
-        guest.Probe.IsCopy = true;
+        guest.Probe.IsSpared = true;
         // It is over when this is: a copy whose process ends is not begun again.
         copy.IsDone = true;
         var attached = await Course.TryAttachAsync(copy, engine, guest).ConfigureAwait(false);

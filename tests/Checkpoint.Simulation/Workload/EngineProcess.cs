@@ -3,6 +3,7 @@ using Checkpoint.Actors.Hosting;
 using Checkpoint.Simulation.Disk;
 using Checkpoint.Simulation.Scheduling;
 using Checkpoint.Storage;
+using Checkpoint.Storage.Faults;
 using Checkpoint.Storage.Segments;
 
 namespace Checkpoint.Simulation.Workload;
@@ -16,8 +17,8 @@ internal sealed class EngineProcess
         Threads = new SimulatedThreads(world.Scheduler, Process, world.Random);
         var time = new VirtualTime(world.Scheduler, Process);
         var store = CheckpointStore.Of(
-            new SimulatedJournal(world, Process),
-            new SegmentStore(World.SegmentsFolder, new SimulatedFiles(world, Process)),
+            new FaultyJournal(new SimulatedJournal(world, Process), world.Faults.Plan),
+            new SegmentStore(World.SegmentsFolder, new FaultyFiles(new SimulatedFiles(world, Process), world.Faults.Plan)),
             vm => world.Locks.Take(vm, this));
         Engine = new CheckpointEngine(store, time, new BuiltInHost(store, time, Threads));
     }

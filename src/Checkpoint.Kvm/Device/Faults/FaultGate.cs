@@ -7,7 +7,8 @@ namespace Checkpoint.Kvm.Device.Faults;
 /// <param name="participant">Whose calls they are.</param>
 /// <param name="vcpu">The vCPU's index.</param>
 /// <param name="machine">The VM's gate, where these are the calls of something that belongs to a VM.</param>
-internal sealed class FaultGate(FaultPlan faults, string participant, int? vcpu = null, FaultGate? machine = null)
+/// <param name="name">What the owner calls the machine.</param>
+internal sealed class FaultGate(FaultPlan faults, string participant, int? vcpu = null, FaultGate? machine = null, string? name = null)
 {
     private volatile int _goneErrno;
 
@@ -15,10 +16,10 @@ internal sealed class FaultGate(FaultPlan faults, string participant, int? vcpu 
     public FaultPlan Faults => faults;
 
     /// <summary>A gate for something that belongs to this VM.</summary>
-    public FaultGate Of(string part) => new(faults, part, null, this);
+    public FaultGate Of(string part) => new(faults, part, null, this, name);
 
     /// <summary>A gate for one of this VM's vCPUs.</summary>
-    public FaultGate OfVcpu(int index) => new(faults, FaultSite.OnVcpu(string.Empty, index).Participant, index, this);
+    public FaultGate OfVcpu(int index) => new(faults, FaultSite.OnVcpu(string.Empty, index).Participant, index, this, name);
 
     /// <summary>Lets a call pass, waits, or throws what it fails with.</summary>
     /// <param name="call">Its name.</param>
@@ -39,7 +40,7 @@ internal sealed class FaultGate(FaultPlan faults, string participant, int? vcpu 
         var gone = machine is { _goneErrno: > 0 } ? machine._goneErrno : _goneErrno;
         if (gone != 0)
             throw Failed(call, gone, "gone since an injected fault");
-        if (faults.Next(new FaultSite(call, participant, vcpu)) is not { } hit)
+        if (faults.Next(new FaultSite(call, participant, vcpu) { Machine = name }) is not { } hit)
             return null;
         switch (hit.Action)
         {

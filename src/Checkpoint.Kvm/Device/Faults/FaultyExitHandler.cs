@@ -6,12 +6,13 @@ namespace Checkpoint.Kvm.Device.Faults;
 /// <summary>An owner's exit handler that throws, or takes its time.</summary>
 /// <param name="inner">The handler.</param>
 /// <param name="faults">What is to go wrong.</param>
-public sealed class FaultyExitHandler(IExitHandler inner, FaultPlan faults) : IExitHandler
+/// <param name="machine">What rules call its machine (<see cref="FaultSite.Machine"/>).</param>
+public sealed class FaultyExitHandler(IExitHandler inner, FaultPlan faults, string? machine = null) : IExitHandler
 {
     /// <inheritdoc/>
     public ExitAction Handle(int vcpu, in VcpuExit exit)
     {
-        if (faults.Next(FaultSite.OnVcpu(FaultCalls.ExitHandle, vcpu)) is { } hit)
+        if (faults.IsAbout(FaultCalls.ExitHandle) && faults.Next(FaultSite.OnVcpu(FaultCalls.ExitHandle, vcpu) with { Machine = machine }) is { } hit)
         {
             faults.Wait(hit);
             if (hit.Action is FaultAction.Fail fail)

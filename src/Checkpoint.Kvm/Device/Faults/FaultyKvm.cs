@@ -5,9 +5,10 @@ namespace Checkpoint.Kvm.Device.Faults;
 /// <summary>A kernel some of whose calls go wrong, those of its VMs, vCPUs, devices and memories among them (docs/FAULTS.md).</summary>
 /// <param name="inner">The kernel, of whichever kind; disposing of this one disposes of it.</param>
 /// <param name="faults">What is to go wrong.</param>
-public sealed class FaultyKvm(IKvm inner, FaultPlan faults) : IKvm
+/// <param name="machine">What rules call the machine that is built here (<see cref="FaultSite.Machine"/>), where one plan is about several.</param>
+public sealed class FaultyKvm(IKvm inner, FaultPlan faults, string? machine = null) : IKvm
 {
-    private readonly FaultGate _gate = new(faults, "kvm");
+    private readonly FaultGate _gate = new(faults, "kvm", name: machine);
 
     /// <summary>The kernel behind.</summary>
     public IKvm Inner => inner;
@@ -50,7 +51,7 @@ public sealed class FaultyKvm(IKvm inner, FaultPlan faults) : IKvm
     public IVm CreateVm(ulong type = 0)
     {
         _gate.Pass(KvmRequests.CreateVm.Name);
-        return new FaultyVm(inner.CreateVm(type), faults);
+        return new FaultyVm(inner.CreateVm(type), faults, machine);
     }
 
     /// <inheritdoc/>

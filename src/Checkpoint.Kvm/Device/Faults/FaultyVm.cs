@@ -13,10 +13,11 @@ public sealed class FaultyVm : IVm
     /// <summary>Puts faults before a VM; a <see cref="FaultyKvm"/> does so itself.</summary>
     /// <param name="inner">The VM; disposing of this one disposes of it.</param>
     /// <param name="faults">What is to go wrong.</param>
-    public FaultyVm(IVm inner, FaultPlan faults)
+    /// <param name="machine">What rules call this machine (<see cref="FaultSite.Machine"/>).</param>
+    public FaultyVm(IVm inner, FaultPlan faults, string? machine = null)
     {
         _inner = inner;
-        _gate = new FaultGate(faults, "vm");
+        _gate = new FaultGate(faults, "vm", name: machine);
     }
 
     /// <summary>Whether the kernel says how many registers a failed batch did (KVM_CAP_MANY_REGS).</summary>

@@ -70,6 +70,37 @@ public sealed class FaultyKvmTests : IDisposable
         Assert.NotEmpty(other.Machine.Vcpus[0].Vcpu.GetRegList());
     }
 
+    [Fact]
+    public void A_rule_about_one_machine_of_several_leaves_the_others_alone()
+    {
+        _faults.On("KVM_*").When(site => site.Machine == "web").Fail(Errno.EIO);
+        using var web = new FaultyKvm(new SimulatedKvm(new SimulatedKvmOptions { Architecture = MachineArchitecture.Arm64 }), _faults, "web");
+        Assert.Throws<KvmException>(() => web.CreateVm());
+        Assert.NotEmpty(Vcpu(0).GetRegList());
+        var exits = new FaultyExitHandler(_guest, _faults, "web");
+        _faults.On(FaultCalls.ExitHandle).When(site => site is { Machine: "web", Vcpu: 1 }).Fail(Errno.EIO);
+        Assert.Throws<IOException>(() => exits.Handle(1, new VcpuExit { Reason = VcpuExitReason.Unknown }));
+    }
+
+    [Fact]
+    public void What_belongs_to_a_vm_bears_the_name_of_its_machine()
+    {
+        var seen = new List<FaultSite>();
+        using var kvm = new FaultyKvm(new SimulatedKvm(new SimulatedKvmOptions()), _faults, "web");
+        _faults.On("*").When(site => Add(site)).Fail(Errno.EIO);
+        using (GuestMachine.Create(kvm, GuestKind.Counter, new GuestOptions { Vcpus = 1, Seed = 1, MemoryBytes = 2 << 20 }))
+        {
+            Assert.All(seen, site => Assert.Equal("web", site.Machine));
+            Assert.Superset(new HashSet<string>(["kvm", "vm", "vcpu 0", "memory"]), seen.Select(site => site.Participant).ToHashSet());
+        }
+
+        bool Add(FaultSite site)
+        {
+            seen.Add(site);
+            return false;
+        }
+    }
+
     [Theory]
     [InlineData(true, VcpuExitReason.Shutdown)]
     [InlineData(false, VcpuExitReason.InternalError)]

@@ -1,15 +1,18 @@
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Simulation.Scheduling;
 
 namespace Checkpoint.Simulation.Faults;
 
 /// <summary>
 /// What goes wrong in one history. The seed draws cells of the table, each with the opportunity at which it strikes; every
-/// cell is as likely as every other, however rare its phase is.
+/// cell is as likely as every other, however rare its phase is. What is a call of the seam or of the store becomes a rule of the
+/// engine's own fault model; the rest is the world's.
 /// </summary>
-internal sealed class FaultPlan
+internal sealed class FaultSchedule
 {
     private const int MostFaults = 8;
     private const int MostSkipped = 6;
+    private const int MostSkippedRegisters = 24;
     private const int SlowPreparations = 3;
 
     private static readonly FaultKind[] s_doubts = [FaultKind.UnknownLost, FaultKind.UnknownWritten, FaultKind.UnknownUnsynced];
@@ -17,22 +20,27 @@ internal sealed class FaultPlan
 
     private readonly SeededRandom _random;
     private readonly List<Armed> _armed = [];
+    private readonly InjectedFaults _injected;
     private readonly int _rounds;
 
     /// <summary>Draws what goes wrong.</summary>
-    /// <param name="random">The history's own.</param>
+    /// <param name="world">Where.</param>
     /// <param name="rounds">How many rounds there will be at least.</param>
     /// <param name="isWithout">Whether nothing does.</param>
-    public FaultPlan(SeededRandom random, int rounds, bool isWithout)
+    public FaultSchedule(World world, int rounds, bool isWithout)
     {
-        _random = random;
+        _random = world.Random;
         _rounds = rounds;
+        _injected = new InjectedFaults(world, Note);
         if (isWithout)
             return;
-        var count = random.Below(MostFaults + 1);
+        var count = _random.Below(MostFaults + 1);
         for (var i = 0; i < count; i++)
-            Arm();
+            Arm(_random.Pick(FaultCells.All));
     }
+
+    /// <summary>The calls that go wrong, for the decorators of kernels, handlers, devices, journals and files.</summary>
+    public FaultPlan Plan => _injected.Plan;
 
     /// <summary>What has struck.</summary>
     public FaultTable Struck { get; } = new();
@@ -40,23 +48,25 @@ internal sealed class FaultPlan
     /// <summary>How many faults have struck.</summary>
     public int Count { get; private set; }
 
-    /// <summary>Whether anything may still strike.</summary>
+    /// <summary>Whether anything of the world's own may still strike.</summary>
     public bool IsArmed => _armed.Count > 0;
 
     /// <summary>Whether anything may still strike at a moment instead of a call.</summary>
     public bool IsArmedForMoments => _armed.Exists(armed => armed.Kind is FaultKind.ProcessKilled or FaultKind.PowerLost or FaultKind.OwnerLost);
 
     /// <summary>From here on nothing new goes wrong; what is broken stays so.</summary>
-    public void Fix() => _armed.Clear();
+    public void Fix()
+    {
+        _armed.Clear();
+        Plan.Disarm();
+    }
 
-    /// <summary>Whether a fault strikes at this opportunity.</summary>
+    /// <summary>Whether a fault of the world's own strikes at this opportunity.</summary>
     /// <param name="kind">Which.</param>
     /// <param name="when">Where the machine's round stands.</param>
     /// <param name="round">How many rounds have ended.</param>
     public bool Strikes(FaultKind kind, Stage when, int round)
     {
-        if (_armed.Count == 0)
-            return false;
         for (var i = 0; i < _armed.Count; i++)
         {
             var armed = _armed[i];
@@ -70,33 +80,28 @@ internal sealed class FaultPlan
         return false;
     }
 
-    /// <summary>Notes a fault that the world brought about by itself.</summary>
-    public void Note(FaultKind kind, Stage when)
+    private void Note(FaultKind kind, Stage when)
     {
         Struck.Count(kind, when);
         Count++;
-    }
-
-    private void Arm()
-    {
-        Arm(_random.Pick(FaultCells.All));
     }
 
     private void Arm((FaultKind Kind, Stage When) cell)
     {
         var (kind, when) = cell;
         // Small numbers are likelier: a call that is made once has no seventh time.
-        var skip = _random.Below(1 + _random.Below(MostSkipped));
+        var most = kind is FaultKind.VcpuCaptureFails or FaultKind.SetFails ? MostSkippedRegisters : MostSkipped;
+        var skip = _random.Below(1 + _random.Below(most));
         if (kind == FaultKind.DeleteFails && when is (Stage.Preparing or Stage.Storing or Stage.Appending))
             skip = 0; // Seldom does anything go in these phases, and never twice.
         var round = _random.Below(Math.Max(1, _rounds - 1));
-        _armed.Add(new Armed(kind, when, round, skip));
+        Arm(kind, when, round, skip);
 
         // What strikes while a round is given up or the stream is read again needs something that brings that about.
         if (when == Stage.Recovering)
-            _armed.Add(new Armed(_random.Pick(s_doubts), Stage.Appending, round, 0));
+            Arm(_random.Pick(s_doubts), Stage.Appending, round, 0);
         else if (when == Stage.Aborting)
-            _armed.Add(new Armed(_random.Pick(s_obstacles), Stage.Capturing, round, 0));
+            Arm(_random.Pick(s_obstacles), Stage.Capturing, round, 0);
         else if (cell == (FaultKind.DeleteFails, Stage.Preparing))
             ArmSlowPreparations(round);
     }
@@ -105,7 +110,15 @@ internal sealed class FaultPlan
     private void ArmSlowPreparations(int round)
     {
         for (var i = 0; i < SlowPreparations; i++)
-            _armed.Add(new Armed(FaultKind.MachineLate, Stage.Preparing, round, 0));
+            Arm(FaultKind.MachineLate, Stage.Preparing, round + i, 0);
+    }
+
+    private void Arm(FaultKind kind, Stage when, int round, int skip)
+    {
+        if (FaultCells.IsOfTheWorld(kind))
+            _armed.Add(new Armed(kind, when, round, skip));
+        else
+            _injected.Arm(kind, when, round, skip);
     }
 
     private sealed record Armed(FaultKind Kind, Stage When, int FromRound, int Skip)

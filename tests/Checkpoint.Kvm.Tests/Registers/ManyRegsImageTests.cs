@@ -1,0 +1,90 @@
+using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Faults;
+using Checkpoint.Kvm.Device.Simulated;
+using Checkpoint.Kvm.Guests;
+using Checkpoint.Kvm.Registers;
+using Checkpoint.Protocol.Faults;
+using Checkpoint.Protocol.State;
+
+namespace Checkpoint.Kvm.Tests.Registers;
+
+public sealed class ManyRegsImageTests : IDisposable
+{
+    private const int MostCalls = 24;
+
+    private readonly FaultPlan _faults = new();
+    private readonly FaultyKvm _kvm;
+    private readonly GuestMachine _guest;
+
+    public ManyRegsImageTests()
+    {
+        _kvm = new FaultyKvm(new SimulatedKvm(new SimulatedKvmOptions { Architecture = MachineArchitecture.Arm64, ManyRegs = SimulatedManyRegs.Present }), _faults);
+        _guest = GuestMachine.Create(_kvm, GuestKind.Counter, new GuestOptions { Architecture = MachineArchitecture.Arm64, Vcpus = 1, Seed = 1, MemoryBytes = 2 << 20 });
+    }
+
+    private IVcpu Vcpu => _guest.Machine.Vcpus[0].Vcpu;
+
+    [Fact]
+    public void What_is_read_while_calls_fail_for_a_moment_is_every_register_or_nothing()
+    {
+        var ids = Vcpu.GetRegList();
+        var expected = ValuesOf(ids, new OneRegImage(ids));
+        var failures = 0;
+        for (var second = 2; second <= MostCalls; second++)
+        {
+            FailAt("KVM_GET_MANY_REGS", second);
+            try
+            {
+                Assert.Equal(expected, ValuesOf(ids, new ManyRegsImage(ids)));
+            }
+            catch (KvmException)
+            {
+                failures++;
+            }
+
+            _faults.Disarm();
+        }
+
+        Assert.True(failures < MostCalls / 2, $"{failures} reads failed");
+    }
+
+    [Fact]
+    public void What_is_written_while_calls_fail_for_a_moment_is_every_register_that_is_not_named_as_refused()
+    {
+        ulong[] ids = [.. Enumerable.Range(0, 30).Select(Arm64Registers.X)];
+        for (var second = 2; second <= MostCalls; second++)
+        {
+            var image = new ManyRegsImage(ids);
+            for (var i = 0; i < ids.Length; i++)
+                image.ValueOf(i).Fill((byte)(second + i));
+            FailAt("KVM_SET_MANY_REGS", second);
+            var refused = image.Write(Vcpu).Select(each => each.Index).ToHashSet();
+            _faults.Disarm();
+
+            var found = new OneRegImage(ids);
+            found.Read(Vcpu);
+            for (var i = 0; i < ids.Length; i++)
+                Assert.True(refused.Contains(i) || image.ValueOf(i).SequenceEqual(found.ValueOf(i)), $"register {i}, calls 1 and {second} failed");
+        }
+    }
+
+    public void Dispose()
+    {
+        _faults.Disarm();
+        _guest.Dispose();
+        _kvm.Dispose();
+    }
+
+    // The whole batch fails, and one of the calls by which it is found out where.
+    private void FailAt(string call, int second)
+    {
+        _faults.On(call, call: 1).Fail(Errno.EIO);
+        _faults.On(call, call: second).Fail(Errno.EIO);
+    }
+
+    private byte[][] ValuesOf(ulong[] ids, RegisterImage image)
+    {
+        image.Read(Vcpu);
+        return [.. ids.Select((_, i) => image.ValueOf(i).ToArray())];
+    }
+}
