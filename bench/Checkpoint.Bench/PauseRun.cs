@@ -153,10 +153,19 @@ internal sealed class PauseRun(BenchOptions options, Load load)
             guest.Go();
             engineTime.Start();
             await Task.Delay(options.Every);
-            var committed = Expect(await attached.CheckpointAsync());
+            var outcome = await attached.CheckpointAsync();
             engineTime.Stop();
             guest.Hold();
             engineDone = Add(engineDone, Noted(guest.Progress(), Gap));
+            // What was refused because of the bound goes into the next one; anything else that is no checkpoint ends the run.
+            if (outcome is CheckpointOutcome.Aborted { Abort.Reason: var reason } && options.MaxPauseMs is not null && reason.Contains("writes too fast", StringComparison.Ordinal))
+            {
+                pages += changed.Changed;
+                Ways["refused"] = Ways.GetValueOrDefault("refused") + 1;
+                continue;
+            }
+
+            var committed = Expect(outcome);
             memory += committed.MemoryBytes;
             segments += committed.Segment?.SizeBytes ?? 0;
             pages += changed.Changed;
