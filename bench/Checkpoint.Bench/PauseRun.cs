@@ -92,7 +92,7 @@ internal sealed class PauseRun(BenchOptions options, Load load)
             await Undisturbed.MeasureAsync(floor, load.PagesPerSecond, pages);
             floor.BeginLog();
             WarmUp(floor);
-            await MeasureAsync(attached, guest, changed, floor);
+            await MeasureAsync(attached, guest, changed, floor, Path.Combine(folder, "bench.db.d", "bench"));
             floor.EndLog();
             await Undisturbed.MeasureAsync(floor, load.PagesPerSecond, pages);
             guest.Go();
@@ -135,7 +135,14 @@ internal sealed class PauseRun(BenchOptions options, Load load)
         floor.Progress();
     }
 
-    private async Task MeasureAsync(AttachedMachine attached, WriterGuest guest, ChangedPages changed, FloorProcess floor)
+    // Nobody restores them, and at a high rate they would fill the disk.
+    private static void DeleteSegments(string folder)
+    {
+        foreach (var segment in Directory.EnumerateFiles(folder, "*.seg"))
+            File.Delete(segment);
+    }
+
+    private async Task MeasureAsync(AttachedMachine attached, WriterGuest guest, ChangedPages changed, FloorProcess floor, string segmentsFolder)
     {
         var (engineTime, plainTime) = (new Stopwatch(), new Stopwatch());
         var (engineDone, plainDone) = (new GuestProgress(), new GuestProgress());
@@ -146,13 +153,23 @@ internal sealed class PauseRun(BenchOptions options, Load load)
             guest.Go();
             engineTime.Start();
             await Task.Delay(options.Every);
-            var committed = Expect(await attached.CheckpointAsync());
+            var outcome = await attached.CheckpointAsync();
             engineTime.Stop();
             guest.Hold();
             engineDone = Add(engineDone, Noted(guest.Progress(), Gap));
+            // What was refused because of the bound goes into the next one; anything else that is no checkpoint ends the run.
+            if (outcome is CheckpointOutcome.Aborted { Abort.Reason: var reason } && options.MaxPauseMs is not null && reason.Contains("writes too fast", StringComparison.Ordinal))
+            {
+                pages += changed.Changed;
+                Ways["refused"] = Ways.GetValueOrDefault("refused") + 1;
+                continue;
+            }
+
+            var committed = Expect(outcome);
             memory += committed.MemoryBytes;
             segments += committed.Segment?.SizeBytes ?? 0;
             pages += changed.Changed;
+            DeleteSegments(segmentsFolder);
             Note(committed);
             if (Environment.GetEnvironmentVariable("BENCH_TRACE") is not null)
                 Console.Error.WriteLine($"{i} {committed.Mode} pause {committed.Timings.PauseUs} park {committed.Timings.ParkUs} capture {committed.Timings.CaptureUs} store {committed.Timings.StoreUs} pages {committed.DirtyPages} taking {committed.Taking} changed {changed.Changed} writes {engineDone.Writes} ms {engineTime.ElapsedMilliseconds}");
