@@ -127,7 +127,9 @@ internal sealed class Tenant
                 World.History.Note(Name, $"checkpoint {committed.Checkpoint.Number} is acknowledged: {committed.Checkpoint.Mode}, parent {committed.Checkpoint.Parent}, {committed.Checkpoint.DirtyPages} pages");
                 life.Failures = 0;
                 Acknowledged[committed.Checkpoint.Number] = committed.Checkpoint.Id;
-                World.Tell(invariant => invariant.OnAcknowledged(this, committed.Checkpoint));
+                // An owner that has lost the machine may hear late of what the next one has pruned meanwhile: it was there.
+                if (!MayBePruned.Contains(committed.Checkpoint.Number))
+                    World.Tell(invariant => invariant.OnAcknowledged(this, committed.Checkpoint));
                 break;
             case CheckpointOutcome.Aborted aborted:
                 World.History.Note(Name, $"the round is given up: {aborted.Abort.Reason}");
