@@ -41,6 +41,8 @@ public sealed class MemoryCapture : IDisposable
     private bool _leavesLog;
     private bool _isSettled = true;
     private ProtectedCopy? _protected;
+    private ProtectedCopy? _standby;
+    private string? _obstacle;
     private PauseLimit? _limit;
     private long _pagesLeft;
     private TimeSpan _captured;
@@ -103,9 +105,11 @@ public sealed class MemoryCapture : IDisposable
         }
 
         _limit = limit is { Over: not OverMaxPause.Exceed } ? limit : null;
-        // What is written until the guest is parked comes on top: protecting is settled here, refusing can wait until then.
-        if (_limit is not null && IsTooMuch(_limit.Over == OverMaxPause.Protect ? 2 * left : left))
-            _protected = OpenProtected(_limit, left);
+        _obstacle = null;
+        if (_limit is not null && IsTooMuch(left))
+            _protected = OpenProtected() ?? throw TooMuch(left);
+        else if (_limit is not null)
+            _standby = OpenProtected();
         var copied = _dirty is null ? MemoryWay.Paused : MemoryWay.Precopied;
         _taking = new MemoryTaking(_protected is null ? copied : MemoryWay.Protected, rounds, left, 0, 0);
     }
@@ -123,8 +127,13 @@ public sealed class MemoryCapture : IDisposable
             _dirty!.AddTo(_left);
         else
             _dirty?.MoveTo(_left);
+        // What is written until the guest is parked comes on top of what was left before.
         if (_limit is not null && _protected is null && _left.Count is var left && IsTooMuch(left))
-            throw new PauseLimitException(_limit, left, _estimate.Of(left), null);
+        {
+            _protected = _standby ?? throw TooMuch(left);
+            _standby = null;
+        }
+
         _pagesLeft = _protected?.Protect() ?? _buffer.CopyInPause(_left);
         _captured = _estimate.Since(begun);
     }
@@ -140,7 +149,7 @@ public sealed class MemoryCapture : IDisposable
         if (_protected is null)
             _estimate.LearnPause(_pagesLeft, _captured);
         else
-            _protected.Complete();
+            CompleteProtected(_protected);
         EndProtection();
         _taken.UnionWith(_left);
         _left.Clear();
@@ -177,30 +186,42 @@ public sealed class MemoryCapture : IDisposable
         _dirty?.Dispose();
     }
 
+    private void CompleteProtected(ProtectedCopy copy)
+    {
+        _taking = _taking with { Way = MemoryWay.Protected };
+        copy.Complete();
+    }
+
     // What was to be copied stays among the left where it was not: the log does not tell of it again.
     private void EndProtection()
     {
         // First, so that one whose end fails is not taken for the next checkpoint's.
-        var ending = _protected;
-        _protected = null;
-        ending?.Dispose();
+        var (ending, unused) = (_protected, _standby);
+        (_protected, _standby) = (null, null);
+        try
+        {
+            unused?.Dispose();
+        }
+        finally
+        {
+            ending?.Dispose();
+        }
     }
 
     private bool IsTooMuch(long left) => _estimate.Of(left) > _limit!.ForMemory;
 
-    private ProtectedCopy OpenProtected(PauseLimit limit, long left)
-    {
-        string? obstacle = null;
-        if (limit.Over == OverMaxPause.Protect)
-        {
-            // A writer that nobody knows of may be managed code, whose wait would keep the whole process waiting at the next collection.
-            if (_dirty is null)
-                obstacle = "writes of the host are not noted";
-            else if (ProtectedCopy.Open(_memory, _buffer, _left, out obstacle) is { } opened)
-                return opened;
-        }
+    private PauseLimitException TooMuch(long left) => new(_limit!, left, _estimate.Of(left), _obstacle);
 
-        throw new PauseLimitException(limit, left, _estimate.Of(left), obstacle);
+    // Null where writes are not to be protected, or cannot be, which a refusal then says.
+    private ProtectedCopy? OpenProtected()
+    {
+        if (_limit!.Over != OverMaxPause.Protect)
+            return null;
+        // A writer that nobody knows of may be managed code, whose wait would keep the whole process waiting at the next collection.
+        if (_dirty is not null)
+            return ProtectedCopy.Open(_memory, _buffer, _left, out _obstacle);
+        _obstacle = "writes of the host are not noted";
+        return null;
     }
 
     // How many rounds it took, and how many pages are left.

@@ -22,6 +22,7 @@ internal sealed class ProtectedCopy : IDisposable
     private readonly PageSet _pages;
     private readonly bool[][] _waiting;
     private readonly IWriteProtection? _protection;
+    private bool _isUsed;
     private Exception? _failure;
 
     private ProtectedCopy(IGuestMemory memory, PageBuffer buffer, PageSet pages, out string? obstacle)
@@ -48,6 +49,7 @@ internal sealed class ProtectedCopy : IDisposable
     /// <returns>How many pages there are.</returns>
     public long Protect()
     {
+        _isUsed = true;
         var count = 0L;
         for (var region = 0; region < _regions.Length; region++)
         {
@@ -98,7 +100,8 @@ internal sealed class ProtectedCopy : IDisposable
     {
         try
         {
-            ReleaseAll();
+            if (_isUsed)
+                ReleaseAll();
         }
         finally
         {
