@@ -20,6 +20,8 @@ internal sealed class RunReport(Invocation invocation, string vm, TimeSpan? maxP
 
     private long _over;
 
+    private bool _isCompleted;
+
     private const string Columns = "    number      pause       park    capture    durable      state     memory  pruned";
 
     /// <summary>The guest runs.</summary>
@@ -123,18 +125,24 @@ internal sealed class RunReport(Invocation invocation, string vm, TimeSpan? maxP
     }
 
     /// <summary>Returns when everything is written.</summary>
-    public Task CompleteAsync() => _lines.CompleteAsync();
+    public Task CompleteAsync()
+    {
+        _isCompleted = true;
+        return _lines.CompleteAsync();
+    }
 
     /// <summary>Returns when everything is written, or cannot be: a run that has failed has something else to say.</summary>
     public async Task EndAsync()
     {
+        if (_isCompleted)
+            return;
         try
         {
             await CompleteAsync().ConfigureAwait(false);
         }
         catch (CommandException)
         {
-            // The run that has not failed has asked before.
+            // What the run has failed with is told.
         }
     }
 
