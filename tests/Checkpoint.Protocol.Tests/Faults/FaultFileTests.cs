@@ -66,7 +66,7 @@ public sealed class FaultFileTests
     [InlineData("{ \"faults\": [ { \"call\": \"fsync\", \"end\": \"refused\" } ] }", 1, 41, "'refuse' cannot happen at fsync; it can at journal.append")]
     [InlineData("{ \"faults\": null }", 1, 13, "here is true, false or null; write a list")]
     [InlineData("{ \"faults\": [\n { \"call\": \"\\ud800\" } ] }", 2, 12, "half a character")]
-    [InlineData("{ \"faults\": [ { \"call\": \"\\u001b[31m\", \"fail\": \"EIO\" } ] }", 1, 23, "there is no call '?[31m'")]
+    [InlineData("{ \"faults\": [ { \"call\": \"\\u001b[31m\", \"fail\": \"EIO\" } ] }", 1, 25, "there is no call '?[31m'")]
     public void A_file_that_is_none_is_refused_with_line_column_and_what_to_write(string json, int line, int column, string what)
     {
         var failure = Assert.Throws<FaultFileException>(() => FaultFile.Parse(json, "f.json"));
