@@ -14,25 +14,31 @@ internal static class Failures
     private const int NamesShown = 3;
 
     /// <summary>The exit code, and the line for standard error.</summary>
-    public static (int ExitCode, string Line) Describe(Exception exception) => exception switch
+    public static (int ExitCode, string Line) Describe(Exception exception)
+    {
+        var (code, line) = Words(exception);
+        return (code, OneLine(line));
+    }
+
+    private static (int ExitCode, string Line) Words(Exception exception) => exception switch
     {
         CommandException known => (known.ExitCode, known.Message),
         OperationCanceledException => (ExitCode.Interrupted, "interrupted"),
-        GuestMemoryException { InnerException: { } lost } => Describe(lost),
-        LazyFillRefusedException => (ExitCode.Failed, OneLine(exception.Message)),
-        IntegrityException or InvalidHistoryException => (ExitCode.Damaged, OneLine(exception.Message)),
+        GuestMemoryException { InnerException: { } lost } => Words(lost),
+        LazyFillRefusedException => (ExitCode.Failed, exception.Message),
+        IntegrityException or InvalidHistoryException => (ExitCode.Damaged, exception.Message),
         StoreException { Failure: StoreFailure.NotFound } => (ExitCode.NotFound, exception.Message),
         StoreException { Failure: StoreFailure.BadUri } => (ExitCode.Usage, exception.Message),
         StoreException { Failure: StoreFailure.Damaged } => (ExitCode.Damaged, exception.Message),
         StoreException => (ExitCode.Failed, exception.Message),
-        FaultFileException => (ExitCode.Usage, OneLine(exception.Message)),
-        TimeoutException => (ExitCode.Failed, OneLine(exception.Message)),
-        RegisterPolicyException => (ExitCode.Usage, OneLine(exception.Message)),
+        FaultFileException => (ExitCode.Usage, exception.Message),
+        TimeoutException => (ExitCode.Failed, exception.Message),
+        RegisterPolicyException => (ExitCode.Usage, exception.Message),
         RestoreRefusedException refused => (ExitCode.Failed, Describe(refused)),
-        KvmException => (ExitCode.Failed, $"{OneLine(exception.Message)}; 'checkpoint doctor' shows what this host offers"),
-        InvalidDataException or IOException or UnauthorizedAccessException => (ExitCode.Failed, OneLine(exception.Message)),
+        KvmException => (ExitCode.Failed, $"{exception.Message}; 'checkpoint doctor' shows what this host offers"),
+        InvalidDataException or IOException or UnauthorizedAccessException => (ExitCode.Failed, exception.Message),
         OutOfMemoryException => (ExitCode.Failed, "there is not enough memory on this host for the machine and the copy that a checkpoint makes of it; use a smaller --memory"),
-        _ => (ExitCode.Failed, $"unexpected {exception.GetType().Name}: {OneLine(exception.Message)}; this is a bug, --debug shows where"),
+        _ => (ExitCode.Failed, $"unexpected {exception.GetType().Name}: {exception.Message}; this is a bug, --debug shows where"),
     };
 
     private static string Describe(RestoreRefusedException refused)
@@ -51,5 +57,7 @@ internal static class Failures
         return $"{refusals.Count} {(refusals.Count == 1 ? "register" : "registers")} refused ({shown})";
     }
 
-    private static string OneLine(string message) => message.ReplaceLineEndings(" ");
+    // A path or a name may hold anything: the line stays one, and nothing in it is obeyed by the terminal.
+    private static string OneLine(string message) =>
+        string.Concat(message.ReplaceLineEndings(" ").Select(letter => char.IsControl(letter) ? '?' : letter));
 }

@@ -72,6 +72,9 @@ public sealed class HistoryTests
     [InlineData("--history")]
     [InlineData("--seed")]
     [InlineData("nonsense")]
+    [InlineData("--rounds", "4294967301")]
+    [InlineData("--seed", "5", "--seeds", "3")]
+    [InlineData("--from", "9", "--seed", "5")]
     public void A_command_line_that_makes_no_sense_is_refused(params string[] args) =>
         Assert.Throws<FormatException>(() => Arguments.Parse(args));
 }

@@ -5,6 +5,9 @@ namespace Checkpoint.Simulation;
 /// <summary>The command line.</summary>
 internal sealed record Arguments
 {
+    // A history has an end: so many rounds fit into its steps.
+    private const ulong MostRounds = 1000;
+
     public const string Help = """
         Plays histories of the whole checkpoint engine on one seeded scheduler and virtual time, and holds invariants against each.
 
@@ -18,7 +21,7 @@ internal sealed record Arguments
           --mode M      safety: everything goes wrong at any time; liveness: everything for a while, then what is broken
                         stays so and all that is whole must go on; plain: nothing goes wrong; mixed: safety, and liveness at
                         every fourth seed (default mixed)
-          --rounds N    rounds of each machine, at least 5 (default 5)
+          --rounds N    rounds of each machine, 5 to 1000 (default 5)
           --parallel N  how many seeds at a time (default: as many as there are processors)
           --first       stop at the first seed that fails
           --help        this
@@ -62,7 +65,7 @@ internal sealed record Arguments
                 "--seed" => parsed with { From = Number(option, Value(), 0), Seeds = 1, IsOne = true },
                 "--history" => parsed with { PrintsHistory = true },
                 "--mode" => parsed with { Mode = ModeOf(Value()) },
-                "--rounds" => parsed with { Rounds = (int)Number(option, Value(), 5) },
+                "--rounds" => parsed with { Rounds = (int)Number(option, Value(), 5, MostRounds) },
                 "--parallel" => parsed with { Parallel = (int)Math.Min(1024, Number(option, Value(), 1)) },
                 "--first" => parsed with { StopsAtFirst = true },
                 "--help" or "-h" => parsed with { WantsHelp = true },
@@ -70,6 +73,8 @@ internal sealed record Arguments
             };
         }
 
+        if (parsed.IsOne && (args.Contains("--seeds") || args.Contains("--from")))
+            throw new FormatException("--seed is one seed alone, --seeds and --from are many: give either");
         return parsed.PrintsHistory && !parsed.IsOne ? throw new FormatException("--history needs --seed") : parsed;
     }
 
@@ -85,8 +90,8 @@ internal sealed record Arguments
         _ => throw new FormatException($"--mode is safety, liveness, plain or mixed, not '{name}'"),
     };
 
-    private static ulong Number(string option, string text, ulong least) =>
-        ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least
+    private static ulong Number(string option, string text, ulong least, ulong most = ulong.MaxValue) =>
+        ulong.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most
             ? number
-            : throw new FormatException($"{option} is a whole number from {least}, not '{text}'");
+            : throw new FormatException($"{option} is a whole number from {least}{(most < ulong.MaxValue ? $" to {most}" : "")}, not '{text}'");
 }

@@ -7,6 +7,7 @@ using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.History;
 
 namespace Checkpoint.Cli.Commands;
@@ -69,14 +70,17 @@ internal sealed class RunCommand : Verb
         var parsed = invocation.Parsed;
         var options = _shape.OptionsOf(parsed, _kernel.ArchitectureOf(parsed), invocation.Around);
         var faults = _faults.Read(parsed);
-        // Whoever interrupts ends the rehearsal: what hangs goes on, wherever that is.
-        using var over = cancellationToken.Register(() => faults?.Disarm());
-        var log = faults is null ? null : new FaultLog(faults);
-        using var kernel = _kernel.OpenNew(invocation, options.Seed, faults);
-        _shape.RequireSuited(parsed, kernel);
-        await using var engine = invocation.OpenToWrite(faults);
-        using var guest = _shape.Create(kernel, parsed, options);
-        return await RunAsync(invocation, engine, kernel, guest, null, log, cancellationToken).ConfigureAwait(false);
+        _faults.RequireSuited(parsed, faults, options.Vcpus);
+        return await ReportAsync(invocation, parsed.GetValue(_vm)!, faults, BuildAndRunAsync, cancellationToken).ConfigureAwait(false);
+
+        async Task<int> BuildAndRunAsync(RunReport report)
+        {
+            using var kernel = _kernel.OpenNew(invocation, options.Seed, faults);
+            _shape.RequireSuited(parsed, kernel);
+            await using var engine = invocation.OpenToWrite(faults);
+            using var guest = _shape.Create(kernel, parsed, options);
+            return await RunAsync(invocation, engine, kernel, guest, null, report, cancellationToken).ConfigureAwait(false);
+        }
     }
 
     private async Task<int> GoOnAsync(Invocation invocation, CheckpointReference from, CancellationToken cancellationToken)
@@ -86,16 +90,38 @@ internal sealed class RunCommand : Verb
             throw CommandException.Usage("--vcpus, --memory, --guest and --seed are for new machines: with --from they are the checkpoint's");
         var policy = _policy.Read(parsed);
         var faults = _faults.Read(parsed);
+        var stored = await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false);
+        _faults.RequireSuited(parsed, faults, stored.Document.Vcpus.Length);
+        return await ReportAsync(invocation, parsed.GetValue(_vm) ?? stored.Vm, faults, RestoreAndRunAsync, cancellationToken).ConfigureAwait(false);
+
+        async Task<int> RestoreAndRunAsync(RunReport report)
+        {
+            using var kernel = _kernel.OpenFor(invocation, stored, faults);
+            await using var engine = invocation.OpenToWrite(faults);
+            var options = new RestoreOptions { Policy = policy, Fill = _fill.Read(parsed), Progress = FillOption.Show(invocation) };
+            using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, options, cancellationToken).ConfigureAwait(false);
+            invocation.Progress.Clear();
+            _policy.Report(invocation, restored.Restored.Policy, restored.Restored.Leniences);
+            return await RunAsync(invocation, engine, kernel, restored.Guest, restored.Restored, report, cancellationToken).ConfigureAwait(false);
+        }
+    }
+
+    // Faults are told from the first call on: one that hangs while the machine is built would otherwise be a silence.
+    private async Task<int> ReportAsync(
+        Invocation invocation, string vm, FaultPlan? faults, Func<RunReport, Task<int>> run, CancellationToken cancellationToken)
+    {
         // Whoever interrupts ends the rehearsal: what hangs goes on, wherever that is.
         using var over = cancellationToken.Register(() => faults?.Disarm());
-        var log = faults is null ? null : new FaultLog(faults);
-        using var kernel = _kernel.OpenFor(invocation, await FindAsync(invocation, from, cancellationToken).ConfigureAwait(false), faults);
-        await using var engine = invocation.OpenToWrite(faults);
-        var options = new RestoreOptions { Policy = policy, Fill = _fill.Read(parsed), Progress = FillOption.Show(invocation) };
-        using var restored = await RestoredGuest.RestoreAsync(engine, kernel, from, options, cancellationToken).ConfigureAwait(false);
-        invocation.Progress.Clear();
-        _policy.Report(invocation, restored.Restored.Policy, restored.Restored.Leniences);
-        return await RunAsync(invocation, engine, kernel, restored.Guest, restored.Restored, log, cancellationToken).ConfigureAwait(false);
+        var report = new RunReport(invocation, vm, invocation.Parsed.GetValue(_maxPause));
+        report.Follow(faults);
+        try
+        {
+            return await run(report).ConfigureAwait(false);
+        }
+        finally
+        {
+            await report.EndAsync().ConfigureAwait(false);
+        }
     }
 
     /// <summary>A store that is not there must not come into being because somebody looked for a checkpoint in it.</summary>
@@ -106,7 +132,7 @@ internal sealed class RunCommand : Verb
     }
 
     private async Task<int> RunAsync(
-        Invocation invocation, CheckpointEngine engine, Kernel kernel, GuestMachine guest, RestoredMachine? restored, FaultLog? log, CancellationToken cancellationToken)
+        Invocation invocation, CheckpointEngine engine, Kernel kernel, GuestMachine guest, RestoredMachine? restored, RunReport report, CancellationToken cancellationToken)
     {
         var parsed = invocation.Parsed;
         var vm = parsed.GetValue(_vm) ?? restored!.Vm;
@@ -131,14 +157,12 @@ internal sealed class RunCommand : Verb
         await using var machine = await engine.AttachAsync(vm, attachment, cancellationToken).ConfigureAwait(false);
         if (restored is null && stored.Count > 0)
             invocation.Progress.Say(Anew(vm, stored.Count, keep));
-        var report = new RunReport(invocation, vm, kernel, attachment.Options.MaxPause);
         machine.Noticed += (_, notice) => report.Notice(notice);
         if (kernel.Faults is { } faults)
             faults.PhaseSource = () => machine.Phase?.ToString();
-        log?.TellTo(report.Fault);
         // The rehearsal ends with the run: what hangs goes on, and the machine stops as ever.
         var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round) { Ending = () => kernel.Faults?.Disarm() };
-        var end = await run.UntilEndAsync(() => report.Started(guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
+        var end = await run.UntilEndAsync(() => report.Started(kernel, guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
         // A guest whose memory does not come has not gone wrong: its checkpoint is damaged.
         if (restored?.Filling?.Failure is { } lost)
         {
@@ -147,7 +171,7 @@ internal sealed class RunCommand : Verb
         }
 
         var verdict = guest.Verify();
-        report.Stopped(run, end, verdict);
+        report.Stopped(kernel, run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);
         return ExitCodeOf(vm, run, end, verdict);
     }

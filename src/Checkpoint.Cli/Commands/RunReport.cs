@@ -13,18 +13,19 @@ namespace Checkpoint.Cli.Commands;
 /// <summary>Tells what a run does, for a person or for a program.</summary>
 /// <param name="invocation">Where to.</param>
 /// <param name="vm">The machine.</param>
-/// <param name="kernel">What it runs on.</param>
 /// <param name="maxPause">How long a pause may be; null for as long as it takes.</param>
-internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel, TimeSpan? maxPause)
+internal sealed class RunReport(Invocation invocation, string vm, TimeSpan? maxPause)
 {
     private readonly LineQueue _lines = new(invocation.Around.Out, invocation.Time);
 
     private long _over;
 
+    private bool _isCompleted;
+
     private const string Columns = "    number      pause       park    capture    durable      state     memory  pruned";
 
     /// <summary>The guest runs.</summary>
-    public void Started(GuestMachine guest, RestoredMachine? restored, RunLimits limits, CoordinatorOptions checkpoints)
+    public void Started(Kernel kernel, GuestMachine guest, RestoredMachine? restored, RunLimits limits, CoordinatorOptions checkpoints)
     {
         var options = guest.Program.Options;
         var kind = Words.Of(guest.Program.Kind);
@@ -65,8 +66,25 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel,
         }
     }
 
-    /// <summary>A fault is injected.</summary>
-    public void Fault(FaultHit hit)
+    /// <summary>Tells of each of these faults from now on.</summary>
+    public void Follow(FaultPlan? faults)
+    {
+        if (faults is null)
+            return;
+        faults.Injected += hit =>
+        {
+            try
+            {
+                Fault(hit);
+            }
+            catch (CommandException)
+            {
+                // Nobody reads the output: the run hears of that with its next round. The call that is to fail fails all the same.
+            }
+        };
+    }
+
+    private void Fault(FaultHit hit)
     {
         if (invocation.IsJson)
             _lines.Add(JsonLine.Of(new FaultLine(vm, hit.Action.Kind, hit.Site.Call, hit.Site.Participant, hit.Number, hit.Phase, hit.Action.Describe()), LineContext.Default.FaultLine));
@@ -84,7 +102,7 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel,
     }
 
     /// <summary>The run is over.</summary>
-    public void Stopped(CheckpointedRun run, RunEnd end, GuestVerdict verdict)
+    public void Stopped(Kernel kernel, CheckpointedRun run, RunEnd end, GuestVerdict verdict)
     {
         var pauses = run.Pauses.ToLine();
         if (invocation.IsJson)
@@ -107,7 +125,26 @@ internal sealed class RunReport(Invocation invocation, string vm, Kernel kernel,
     }
 
     /// <summary>Returns when everything is written.</summary>
-    public Task CompleteAsync() => _lines.CompleteAsync();
+    public Task CompleteAsync()
+    {
+        _isCompleted = true;
+        return _lines.CompleteAsync();
+    }
+
+    /// <summary>Returns when everything is written, or cannot be: a run that has failed has something else to say.</summary>
+    public async Task EndAsync()
+    {
+        if (_isCompleted)
+            return;
+        try
+        {
+            await CompleteAsync().ConfigureAwait(false);
+        }
+        catch (CommandException)
+        {
+            // What the run has failed with is told.
+        }
+    }
 
     private string Over() => maxPause is { } most ? $", {_over} over {Duration.Format(most)}" : "";
 

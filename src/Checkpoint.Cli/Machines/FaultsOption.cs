@@ -21,8 +21,25 @@ internal sealed class FaultsOption
     {
         if (parsed.GetValue(Option) is not { } path)
             return null;
+        return path.Length > 0 ? Read(path) : throw CommandException.Usage("--faults names no file: it is empty");
+    }
+
+    /// <summary>Refuses faults about a vCPU that the machine does not have: they would never be met, and the rehearsal show nothing.</summary>
+    /// <exception cref="CommandException">There is such a fault.</exception>
+    public void RequireSuited(ParseResult parsed, FaultPlan? faults, int vcpus)
+    {
+        if (faults?.Rules.FirstOrDefault(rule => rule.When.Vcpu >= vcpus) is { When: var beyond })
+            throw CommandException.Usage($"{parsed.GetValue(Option)}: a fault at {beyond.Call} is about vCPU {beyond.Vcpu}, and the machine has {vcpus}; write one from 0 to {vcpus - 1}");
+    }
+
+    private static FaultPlan Read(string path)
+    {
         try
         {
+            if (Directory.Exists(path))
+                throw CommandException.Usage($"{path}: the faults cannot be read: it is a folder; name a file of faults");
+            if (!File.Exists(path))
+                throw CommandException.Usage($"{path}: the faults cannot be read: there is no such file; name a file of faults, such as config/faults.json");
             // A pipe or a device has no length, and reading it may never end.
             if (new FileInfo(path).Length is 0 or > MostBytes)
                 throw CommandException.Usage($"{path}: the faults are empty, no ordinary file, or larger than 1 MiB; name another file");

@@ -29,6 +29,9 @@ public enum FaultAbilities
 
     /// <summary>It writes to the journal: refused, or with an end that nobody knows.</summary>
     Commits = 64,
+
+    /// <summary>A vCPU makes it, or it is made for one: a rule can be about this vCPU alone.</summary>
+    OfVcpu = 128,
 }
 
 /// <summary>
@@ -117,7 +120,7 @@ public static class FaultCalls
 
     private const FaultAbilities Call = FaultAbilities.Fails | FaultAbilities.Waits;
     private const FaultAbilities Vm = Call | FaultAbilities.OnMachine;
-    private const FaultAbilities Vcpu = Vm | FaultAbilities.OnVcpu;
+    private const FaultAbilities Vcpu = Vm | FaultAbilities.OnVcpu | FaultAbilities.OfVcpu;
 
     private static readonly FrozenDictionary<string, FaultAbilities> s_calls = All().ToFrozenDictionary(each => each.Name, each => each.Abilities, StringComparer.Ordinal);
 
@@ -133,17 +136,22 @@ public static class FaultCalls
         ? [.. Names.Where(each => each.StartsWith(name[..^1], StringComparison.Ordinal))]
         : s_calls.ContainsKey(name) ? [name] : [];
 
+    /// <summary>Those of the names at which this can go wrong.</summary>
+    internal static IReadOnlyList<string> Able(IEnumerable<string> names, FaultAbilities needs) => [.. names.Where(name => (AbilitiesOf(name) & needs) == needs)];
+
     private static IEnumerable<(string Name, FaultAbilities Abilities)> All()
     {
         foreach (var name in (string[])["API_VERSION", "MSR_INDEX_LIST", "SUPPORTED_CPUID", "VCPU_MMAP_SIZE", "MSR_FEATURE_INDEX_LIST"])
             yield return ("KVM_GET_" + name, Call);
-        foreach (var name in (string[])["KVM_CREATE_VM", "KVM_CHECK_EXTENSION"])
-            yield return (name, Call);
+        yield return ("KVM_CREATE_VM", Call);
+        yield return ("KVM_CHECK_EXTENSION", Call | FaultAbilities.OfVcpu);
         foreach (var name in (string[])["KVM_CREATE_VCPU", "KVM_GET_DIRTY_LOG", "KVM_CLEAR_DIRTY_LOG", "KVM_SET_USER_MEMORY_REGION", "KVM_SET_TSS_ADDR", "KVM_SET_IDENTITY_MAP_ADDR",
             "KVM_CREATE_IRQCHIP", "KVM_IRQ_LINE", "KVM_GET_IRQCHIP", "KVM_SET_IRQCHIP", "KVM_SET_GSI_ROUTING", "KVM_CREATE_PIT2", "KVM_SET_BOOT_CPU_ID", "KVM_GET_CLOCK",
-            "KVM_SET_CLOCK", "KVM_GET_PIT2", "KVM_SET_PIT2", "KVM_SIGNAL_MSI", "KVM_ENABLE_CAP", "KVM_ARM_PREFERRED_TARGET", "KVM_CREATE_DEVICE", "KVM_SET_DEVICE_ATTR",
-            "KVM_GET_DEVICE_ATTR", "KVM_HAS_DEVICE_ATTR"])
+            "KVM_SET_CLOCK", "KVM_GET_PIT2", "KVM_SET_PIT2", "KVM_SIGNAL_MSI", "KVM_ENABLE_CAP", "KVM_ARM_PREFERRED_TARGET", "KVM_CREATE_DEVICE"])
             yield return (name, Vm);
+        // Attributes are those of a device, or of a vCPU.
+        foreach (var name in (string[])["KVM_SET_DEVICE_ATTR", "KVM_GET_DEVICE_ATTR", "KVM_HAS_DEVICE_ATTR"])
+            yield return (name, Vm | FaultAbilities.OfVcpu);
         foreach (var name in (string[])["REGS", "SREGS", "SREGS2", "FPU", "LAPIC", "CPUID2", "MP_STATE", "VCPU_EVENTS", "DEBUGREGS", "TSC_KHZ", "XSAVE", "XCRS", "ONE_REG", "NESTED_STATE"])
         {
             yield return ("KVM_GET_" + name, Vcpu);
@@ -155,9 +163,11 @@ public static class FaultCalls
         foreach (var name in (string[])["KVM_GET_MANY_REGS", "KVM_SET_MANY_REGS", "KVM_GET_MSRS", "KVM_SET_MSRS"])
             yield return (name, Vcpu | FaultAbilities.CountsRegisters);
         yield return ("KVM_RUN", Vcpu | FaultAbilities.EntersGuest);
-        yield return (VcpuPark, FaultAbilities.Waits);
+        yield return (VcpuPark, FaultAbilities.Waits | FaultAbilities.OfVcpu);
+        foreach (var name in (string[])[Kick, ExitHandle])
+            yield return (name, Call | FaultAbilities.OfVcpu);
         yield return (JournalAppend, Call | FaultAbilities.Commits);
-        foreach (var name in (string[])[Kick, MemoryRead, MemoryWrite, Userfaultfd, WriteProtect, ExitHandle, DevicePark, DeviceCapture, DeviceResume, JournalProve, JournalRead, JournalList, JournalReadDocument,
+        foreach (var name in (string[])[MemoryRead, MemoryWrite, Userfaultfd, WriteProtect, DevicePark, DeviceCapture, DeviceResume, JournalProve, JournalRead, JournalList, JournalReadDocument,
             JournalSaveSnapshot, JournalLoadSnapshot, Lock, FileOpen, FileWrite, FileRead, FileSync, FolderSync, FileRename, FileDelete])
             yield return (name, Call);
     }

@@ -29,50 +29,48 @@ public static class FaultFile
             throw new FaultFileException(
                 source, (int)(failure.LineNumber ?? 0) + 1, (int)(failure.BytePositionInLine ?? 0) + 1, "this is not JSON; correct the text there");
         }
-        catch (InvalidOperationException)
-        {
-            // An escape like \ud800 alone stands for no character; the reader finds that out when the text is asked for.
-            throw new FaultFileException(source, 1, 1, "a text holds half a character (such as \\ud800 alone); correct it");
-        }
     }
 
     private static FaultPlan Read(ref Utf8JsonReader reader, Places places, IFaultWaits? waits)
     {
         reader.Read();
         places.Require(reader, JsonTokenType.StartObject, "an object: { \"faults\": [ … ] }");
-        var seed = 0UL;
-        var rules = new List<FaultLine>();
-        var hasFaults = false;
+        ulong? seed = null;
+        List<FaultLine>? rules = null;
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var name = reader.GetString()!;
+            var name = places.Text(reader);
             var at = reader.TokenStartIndex;
             reader.Read();
             switch (name)
             {
-                case "seed":
-                    if (reader.TokenType != JsonTokenType.Number || !reader.TryGetUInt64(out seed))
-                        throw places.Wrong(reader.TokenStartIndex, "a seed is a whole number; write \"seed\": 7");
+                case "seed" when seed is null:
+                    seed = reader.TokenType == JsonTokenType.Number && reader.TryGetUInt64(out var number)
+                        ? number : throw places.Wrong(reader.TokenStartIndex, "a seed is a whole number from 0 to 18446744073709551615; write \"seed\": 7");
                     break;
-                case "faults":
-                    hasFaults = true;
-                    ReadFaults(ref reader, places, rules);
+                case "faults" when rules is null:
+                    rules = ReadFaults(ref reader, places);
                     break;
+                case "seed" or "faults":
+                    throw places.Wrong(at, $"'{name}' stands here twice; write it once");
                 default:
-                    throw places.Wrong(at, $"'{name}' means nothing here; write seed or faults");
+                    throw places.Wrong(at, $"'{NearestNames.Shown(name)}' means nothing here; write seed or faults");
             }
         }
 
-        if (!hasFaults)
+        // What follows the object is an error of the reader's, and it looks only when it is asked for more.
+        reader.Read();
+        if (rules is null)
             throw places.Wrong(0, "there is no list of faults; write \"faults\": [ … ]");
-        var plan = new FaultPlan(seed, waits);
+        var plan = new FaultPlan(seed ?? 0, waits);
         foreach (var rule in rules)
             rule.AddTo(plan, places);
         return plan;
     }
 
-    private static void ReadFaults(ref Utf8JsonReader reader, Places places, List<FaultLine> rules)
+    private static List<FaultLine> ReadFaults(ref Utf8JsonReader reader, Places places)
     {
+        var rules = new List<FaultLine>();
         places.Require(reader, JsonTokenType.StartArray, "a list: [ { \"call\": … }, … ]");
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
         {
@@ -80,7 +78,7 @@ public static class FaultFile
             var rule = new FaultLine(reader.TokenStartIndex);
             while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
             {
-                var name = reader.GetString()!;
+                var name = places.Text(reader);
                 var at = reader.TokenStartIndex;
                 reader.Read();
                 rule.Set(name, at, ref reader, places);
@@ -88,6 +86,8 @@ public static class FaultFile
 
             rules.Add(rule);
         }
+
+        return rules;
     }
 
     /// <summary>Where in a text something stands.</summary>
@@ -104,7 +104,30 @@ public static class FaultFile
         public void Require(in Utf8JsonReader reader, JsonTokenType type, string wanted)
         {
             if (reader.TokenType != type)
-                throw Wrong(reader.TokenStartIndex, $"here is a {reader.TokenType}; write {wanted}");
+                throw Wrong(reader.TokenStartIndex, $"here is {NameOf(reader.TokenType)}; write {wanted}");
         }
+
+        /// <summary>The text that stands here, a property's name or its value.</summary>
+        public string Text(in Utf8JsonReader reader)
+        {
+            try
+            {
+                return reader.GetString()!;
+            }
+            catch (InvalidOperationException)
+            {
+                // An escape like \ud800 alone stands for no character; the reader finds that out when the text is asked for.
+                throw Wrong(reader.TokenStartIndex, "this text holds half a character (such as \\ud800 alone); correct it");
+            }
+        }
+
+        private static string NameOf(JsonTokenType type) => type switch
+        {
+            JsonTokenType.StartObject => "an object",
+            JsonTokenType.StartArray => "a list",
+            JsonTokenType.String => "a text",
+            JsonTokenType.Number => "a number",
+            _ => "true, false or null",
+        };
     }
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Checkpoint.Protocol.Coordination;
 
 namespace Checkpoint.Protocol.Faults;
 
@@ -21,18 +22,18 @@ internal sealed class FaultLine(long offset)
         var (text, number) = (string.Empty, 0.0);
         if (s_texts.Contains(name))
         {
-            text = reader.TokenType == JsonTokenType.String ? reader.GetString()! : throw places.Wrong(value, $"'{name}' is a text in quotation marks");
+            text = reader.TokenType == JsonTokenType.String ? places.Text(reader) : throw places.Wrong(value, $"'{name}' is a text; write it in quotation marks");
         }
         else if (s_numbers.Contains(name))
         {
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out var whole) || whole < 0)
-                throw places.Wrong(value, $"'{name}' is a whole number");
+                throw places.Wrong(value, $"'{name}' is a whole number up to {int.MaxValue}; write one");
             number = whole;
         }
         else if (name == "probability")
         {
             number = reader.TokenType == JsonTokenType.Number && reader.TryGetDouble(out var part) && part is >= 0 and <= 1
-                ? part : throw places.Wrong(value, "a probability is a number from 0 to 1");
+                ? part : throw places.Wrong(value, "a probability is a number from 0 to 1; write one, such as 0.01");
         }
         else if (name is "hang" or "die")
         {
@@ -41,7 +42,7 @@ internal sealed class FaultLine(long offset)
         }
         else
         {
-            throw places.Wrong(at, $"'{name}' means nothing here; write call, vcpu, at, from, times, probability, phase, after-registers, {Actions}");
+            throw places.Wrong(at, $"'{NearestNames.Shown(name)}' means nothing here; write call, vcpu, at, from, times, probability, phase, after-registers, {Actions}");
         }
 
         if (!_values.TryAdd(name, (value, text, number)))
@@ -67,7 +68,7 @@ internal sealed class FaultLine(long offset)
             at,
             _values.ContainsKey("at") ? 1 : Number("times", places, 1),
             _values.TryGetValue("probability", out var probability) ? probability.Number : 1,
-            _values.TryGetValue("phase", out var phase) ? phase.Text : null);
+            Phase(places));
         try
         {
             _ = plan.On(when.Call);
@@ -84,8 +85,19 @@ internal sealed class FaultLine(long offset)
         }
         catch (ArgumentException impossible)
         {
-            throw places.Wrong(_values[actions[0]].Offset, OneLine(impossible));
+            throw places.Wrong(_values[impossible.ParamName == nameof(when) ? "vcpu" : actions[0]].Offset, OneLine(impossible));
         }
+    }
+
+    // A phase that there is none of would never come, and the fault never be met.
+    private string? Phase(FaultFile.Places places)
+    {
+        if (!_values.TryGetValue("phase", out var phase))
+            return null;
+        var phases = Enum.GetNames<RoundPhase>();
+        return phases.Contains(phase.Text, StringComparer.Ordinal)
+            ? phase.Text
+            : throw places.Wrong(phase.Offset, $"there is no phase '{NearestNames.Shown(phase.Text)}'; write one of {string.Join(", ", phases)}");
     }
 
     private FaultAction ActionOf(string name, FaultFile.Places places)
@@ -97,14 +109,14 @@ internal sealed class FaultLine(long offset)
         {
             "fail" => new FaultAction.Fail(Errno(text, at, places), (int?)Number("after-registers", places, 0)),
             "lose-machine" => new FaultAction.LoseMachine(Errno(text, at, places)),
-            "delay" => new FaultAction.Delay(Duration(text) ?? throw places.Wrong(at, $"'{text}' is no duration; write a number with ms, s or m, such as \"200ms\"")),
+            "delay" => new FaultAction.Delay(Duration(text) ?? throw places.Wrong(at, $"'{NearestNames.Shown(text)}' is no duration of less than 30 days; write a number with ms, s or m, such as \"200ms\"")),
             "hang" => new FaultAction.Hang(),
             "die" => new FaultAction.Die(),
             "exit" => text switch
             {
                 "triple-fault" => new FaultAction.Exit(FaultExit.TripleFault),
                 "internal-error" => new FaultAction.Exit(FaultExit.InternalError, 1),
-                _ => throw places.Wrong(at, $"there is no exit '{text}'; write triple-fault or internal-error"),
+                _ => throw places.Wrong(at, $"there is no exit '{NearestNames.Shown(text)}'; write triple-fault or internal-error"),
             },
             _ => EndOf(text, at, places),
         };
@@ -117,12 +129,12 @@ internal sealed class FaultLine(long offset)
         "lost-before-commit" => new FaultAction.Unknown(false, "the connection was lost before the commit was answered"),
         "lost-after-commit" => new FaultAction.Unknown(true, "the connection was lost before the commit was answered"),
         "sync-failed" => new FaultAction.Unknown(null, "fsync of the journal failed: EIO"),
-        _ => throw places.Wrong(at, $"there is no end '{text}'; write refused, unknown, lost-before-commit, lost-after-commit or sync-failed"),
+        _ => throw places.Wrong(at, $"there is no end '{NearestNames.Shown(text)}'; write refused, unknown, lost-before-commit, lost-after-commit or sync-failed"),
     };
 
     private static int Errno(string name, long at, FaultFile.Places places) => ErrorNumbers.TryParse(name, out var number)
         ? number
-        : throw places.Wrong(at, $"there is no error number '{name}'; the nearest are {string.Join(", ", NearestNames.Of(name, [.. ErrorNumbers.Names]))}");
+        : throw places.Wrong(at, $"there is no error number '{NearestNames.Shown(name)}'; the nearest are {string.Join(", ", NearestNames.Of(name, [.. ErrorNumbers.Names]))}");
 
     private long? Number(string name, FaultFile.Places places, long least)
     {
@@ -137,8 +149,9 @@ internal sealed class FaultLine(long offset)
         var milliseconds = unit switch { "ms" => 1, "s" => 1_000, "m" => 60_000, _ => 0 };
         return milliseconds > 0
             && double.TryParse(text.AsSpan(0, text.Length - unit.Length), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number)
-            && number * milliseconds is > 0 and < 30L * 24 * 3600 * 1000
-            ? TimeSpan.FromMilliseconds(number * milliseconds)
+            && number * milliseconds is var duration and < 30L * 24 * 3600 * 1000
+            && TimeSpan.FromMilliseconds(duration) is { Ticks: > 0 } delay
+            ? delay
             : null;
     }
 

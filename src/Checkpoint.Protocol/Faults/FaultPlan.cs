@@ -18,6 +18,9 @@ namespace Checkpoint.Protocol.Faults;
 /// <param name="waits">How delays and hangs pass; null: they block by the system's clock.</param>
 public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
 {
+    private const int MostNamed = 4;
+    private static readonly TimeSpan s_longest = TimeSpan.FromDays(30);
+
     private readonly Lock _gate = new();
     private readonly IFaultWaits _waits = waits ?? new FaultWaits(TimeProvider.System);
     private readonly Dictionary<(string Kind, string Call, string Participant, string? Phase), long> _counts = [];
@@ -75,7 +78,7 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
         if (call is { } number)
             ArgumentOutOfRangeException.ThrowIfLessThan(number, 1);
         if (FaultCalls.Matching(request).Count == 0)
-            throw new ArgumentException($"there is no call '{request}'; the nearest are {string.Join(", ", NearestNames.Of(request, FaultCalls.Names))}", nameof(request));
+            throw new ArgumentException($"there is no call '{NearestNames.Shown(request)}'; the nearest are {string.Join(", ", NearestNames.Of(request, FaultCalls.Names))}", nameof(request));
         return new FaultTrigger(this, new FaultWhen(request, vcpu, call, call is null ? null : 1));
     }
 
@@ -85,9 +88,16 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
     {
         if (when.Probability is not (>= 0 and <= 1))
             throw new ArgumentException($"a probability lies between 0 and 1, not at {when.Probability}", nameof(when));
-        var calls = FaultCalls.Matching(when.Call).Where(call => (FaultCalls.AbilitiesOf(call) & action.Needs) == action.Needs).ToList();
+        if (action is FaultAction.Delay { Duration: var duration } && (duration <= TimeSpan.Zero || duration > s_longest))
+            throw new ArgumentException($"a delay is longer than nothing and at most {s_longest.Days} days", nameof(action));
+        if (action is FaultAction.Fail { Errno: < 1 } or FaultAction.LoseMachine { Errno: < 1 })
+            throw new ArgumentException("an error number is positive", nameof(action));
+        var calls = FaultCalls.Able(FaultCalls.Matching(when.Call), action.Needs);
         if (calls.Count == 0)
-            throw new ArgumentException($"'{action.Kind}' cannot happen at {when.Call}", nameof(action));
+            throw new ArgumentException($"'{action.Kind}' cannot happen at {when.Call}; it can at {Some(action.Needs)}", nameof(action));
+        // On a vCPU that never makes the call the fault would never be met.
+        if (when.Vcpu is not null && (calls = FaultCalls.Able(calls, FaultAbilities.OfVcpu)).Count == 0)
+            throw new ArgumentException($"{when.Call} is no call of a vCPU; leave the vCPU out", nameof(when));
         lock (_gate)
         {
             var rule = new FaultRule(_made++, when, action, calls);
@@ -197,6 +207,40 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
         }
 
         _armed = armed;
+    }
+
+    /// <summary>
+    /// For decorators of calls that only set something going, such as the sending of a signal: lets a hit's delay or hang pass
+    /// beside the caller, who goes on at once, and then does what was to come.
+    /// </summary>
+    /// <param name="hit">The hit.</param>
+    /// <param name="then">What comes late. Where time is virtual it is done at once: the scheduler holds the participant back.</param>
+    /// <param name="end">Ends the wait early.</param>
+    public void WaitAside(FaultHit hit, Action then, CancellationToken end = default)
+    {
+        if (_waits is not FaultWaits)
+        {
+            Wait(hit, end);
+            then();
+            return;
+        }
+
+        var thread = new Thread(() =>
+        {
+            Wait(hit, end);
+            then();
+        })
+        {
+            Name = $"late {hit.Site.Call}",
+            IsBackground = true,
+        };
+        thread.Start();
+    }
+
+    private static string Some(FaultAbilities needs)
+    {
+        var able = FaultCalls.Able(FaultCalls.Names, needs);
+        return string.Join(", ", able.Take(MostNamed)) + (able.Count > MostNamed ? ", …" : "");
     }
 
     // By the participant's own count: what another thread does meanwhile changes nothing.

@@ -4,10 +4,18 @@ namespace Checkpoint.Protocol.Faults;
 internal static class NearestNames
 {
     private const int Most = 3;
+    private const int MostLetters = 60;
+
+    /// <summary>What somebody typed, for a message of one line: not longer than that, and nothing in it that a terminal would obey.</summary>
+    public static string Shown(string typed)
+    {
+        var shown = string.Concat(typed.Take(MostLetters).Select(letter => char.IsControl(letter) ? '?' : letter));
+        return typed.Length > MostLetters ? shown + "…" : shown;
+    }
 
     /// <summary>The names with the fewest letters to change, add or drop, capitals aside.</summary>
     public static IEnumerable<string> Of(string typed, IReadOnlyList<string> names) =>
-        names.Select(name => (Name: name, Distance: Distance(typed.ToUpperInvariant(), name.ToUpperInvariant())))
+        names.Select(name => (Name: name, Distance: Distance(typed[..Math.Min(typed.Length, MostLetters)].ToUpperInvariant(), name.ToUpperInvariant())))
             .OrderBy(each => each.Distance).ThenBy(each => each.Name, StringComparer.Ordinal)
             .Take(Most).Select(each => each.Name);
 

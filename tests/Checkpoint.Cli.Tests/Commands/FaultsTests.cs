@@ -32,7 +32,42 @@ public class FaultsTests
         var faults = Write(sandbox, "{ \"faults\": [\n  { \"call\": \"KVM_RUM\", \"die\": true } ] }");
         (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", faults)).Fails(2, faults, "line 2, column 13", "KVM_RUN");
         (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", faults + ".no")).Fails(2, "cannot be read");
+        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", sandbox.Folder)).Fails(2, sandbox.Folder, "it is a folder");
+        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", "")).Fails(2, "--faults names no file");
+        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", "no\nfile")).Fails(2, "no file: the faults cannot be read");
         Assert.False(File.Exists(sandbox.Database));
+    }
+
+    [Fact]
+    public async Task A_fault_about_a_vcpu_that_the_machine_does_not_have_is_a_usage_error()
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, "{ \"faults\": [ { \"call\": \"KVM_RUN\", \"vcpu\": 2, \"die\": true } ] }");
+        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", faults)).Fails(2, faults, "a fault at KVM_RUN is about vCPU 2, and the machine has 2; write one from 0 to 1");
+        Assert.False(File.Exists(sandbox.Database));
+        Assert.Equal(0, (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--every", "20ms", "--checkpoints", "1")).ExitCode);
+        (await sandbox.RunAsync("run", "--from", "a@1", "--machine", "sim", "--faults", faults)).Fails(2, faults, "the machine has 2");
+    }
+
+    [Fact]
+    public async Task A_fault_that_keeps_the_machine_from_being_built_is_told_before_the_run_fails()
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, "{ \"faults\": [ { \"call\": \"flock\", \"at\": 1, \"fail\": \"EIO\" } ] }");
+        var answer = await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--for", "1s", "--json", "--faults", faults);
+        Assert.Equal((1, "flock"), (answer.ExitCode, answer.Event("fault").GetProperty("call").GetString()));
+    }
+
+    [Fact]
+    public async Task A_kick_that_hangs_keeps_no_round_for_longer_than_the_vcpu_itself_does()
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, "{ \"faults\": [ { \"call\": \"tgkill\", \"vcpu\": 1, \"at\": 1, \"hang\": true } ] }");
+        // The vCPU hears of it at its next exit, or the round is aborted; nobody but this token ends a round that waits for the kick.
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        string[] line = ["run", "--vm", "a", "--machine", "sim", "--every", "20ms", "--checkpoints", "1", "--json", "--faults", faults, "--store", sandbox.StoreUri];
+        var answer = await sandbox.RunPlainAsync(line, cancellationToken: patience.Token);
+        Assert.Equal((0, "tgkill"), (answer.ExitCode, answer.Event("fault").GetProperty("call").GetString()));
     }
 
     [Fact]

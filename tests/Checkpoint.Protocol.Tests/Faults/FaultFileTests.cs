@@ -55,6 +55,18 @@ public sealed class FaultFileTests
     [InlineData("{ \"faults\": [ { \"call\": \"fsync\", \"at\": 0, \"fail\": \"EIO\" } ] }", 1, 40, "'at' counts from 1")]
     [InlineData("{ \"faults\": [ { \"call\": \"fsync\", \"times\": 2, \"fail\": \"EIO\" } ] }", 1, 43, "times says at how many calls")]
     [InlineData("{ \"faults\": [ { \"call\": \"fsync\", \"at\": 1, \"at\": 2, \"fail\": \"EIO\" } ] }", 1, 43, "'at' stands here twice")]
+    [InlineData("{ \"seed\": 1, \"seed\": 2, \"faults\": [] }", 1, 14, "'seed' stands here twice")]
+    [InlineData("{ \"faults\": [], \"faults\": [] }", 1, 17, "'faults' stands here twice")]
+    [InlineData("{ \"faults\": [] }\n{ \"faults\": [] }", 2, 1, "this is not JSON")]
+    [InlineData("{ \"faults\": [] } more", 1, 18, "this is not JSON")]
+    [InlineData("{ \"faults\": [ { \"call\": \"fsync\", \"phase\": \"Storeing\", \"fail\": \"EIO\" } ] }", 1, 43, "there is no phase 'Storeing'; write one of Idle, Preparing, ")]
+    [InlineData("{ \"faults\": [ { \"call\": \"pwrite\", \"vcpu\": 0, \"fail\": \"EIO\" } ] }", 1, 43, "pwrite is no call of a vCPU; leave the vCPU out")]
+    [InlineData("{ \"faults\": [ { \"call\": \"fsync\", \"at\": 3000000000, \"fail\": \"EIO\" } ] }", 1, 40, "'at' is a whole number up to 2147483647")]
+    [InlineData("{ \"faults\": [ { \"call\": \"fsync\", \"delay\": \"0.00001ms\" } ] }", 1, 43, "is no duration")]
+    [InlineData("{ \"faults\": [ { \"call\": \"fsync\", \"end\": \"refused\" } ] }", 1, 41, "'refuse' cannot happen at fsync; it can at journal.append")]
+    [InlineData("{ \"faults\": null }", 1, 13, "here is true, false or null; write a list")]
+    [InlineData("{ \"faults\": [\n { \"call\": \"\\ud800\" } ] }", 2, 12, "half a character")]
+    [InlineData("{ \"faults\": [ { \"call\": \"\\u001b[31m\", \"fail\": \"EIO\" } ] }", 1, 25, "there is no call '?[31m'")]
     public void A_file_that_is_none_is_refused_with_line_column_and_what_to_write(string json, int line, int column, string what)
     {
         var failure = Assert.Throws<FaultFileException>(() => FaultFile.Parse(json, "f.json"));

@@ -156,6 +156,19 @@ public sealed class FaultPlanTests
         Assert.Equal([TimeSpan.FromSeconds(3), Timeout.InfiniteTimeSpan], waits.Durations);
     }
 
+    [Fact]
+    public void A_fault_that_could_never_be_met_or_never_be_made_is_no_rule()
+    {
+        var faults = new FaultPlan();
+        Assert.Contains("no call of a vCPU", Assert.Throws<ArgumentException>(() => faults.On("fsync", vcpu: 0).Hang()).Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentException>(() => faults.On("fsync").Delay(TimeSpan.FromDays(60)));
+        Assert.Throws<ArgumentException>(() => faults.On("fsync").Then(new FaultAction.Fail(0)));
+        Assert.Throws<ArgumentException>(() => faults.On("KVM_RUN").LoseMachine(0));
+        Assert.Empty(faults.Rules);
+        foreach (var call in (string[])["tgkill", "vcpu.park", "exit.handle", "KVM_CHECK_EXTENSION", "KVM_GET_DEVICE_ATTR", "KVM_GET_*"])
+            Assert.Equal(1, faults.On(call, vcpu: 1).Delay(TimeSpan.FromSeconds(1)).When.Vcpu);
+    }
+
     private static List<bool> Draws(ulong seed, int calls, bool others)
     {
         var faults = new FaultPlan(seed);

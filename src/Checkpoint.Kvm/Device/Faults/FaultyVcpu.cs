@@ -9,7 +9,9 @@ namespace Checkpoint.Kvm.Device.Faults;
 internal sealed class FaultyVcpu(IVcpu inner, FaultyVm vm, FaultGate gate) : IVcpu
 {
     private readonly Lock _hangs = new();
+    private readonly CancellationTokenSource _over = new();
     private CancellationTokenSource? _hang;
+    private bool _isOver;
     private volatile bool _isKicked;
 
     public int Index => inner.Index;
@@ -155,15 +157,61 @@ internal sealed class FaultyVcpu(IVcpu inner, FaultyVm vm, FaultGate gate) : IVc
 
     public void Kick()
     {
+        FaultHit? hit;
+        try
+        {
+            hit = gate.PassOrWait(FaultCalls.Kick);
+        }
+        catch (KvmException)
+        {
+            NoteKick();
+            throw;
+        }
+
+        // A signal that is underway for long keeps the vCPU from hearing of it, and nobody from kicking others.
+        if (hit?.Action is FaultAction.Delay or FaultAction.Hang)
+        {
+            gate.Faults.WaitAside(hit, KickLate, _over.Token);
+            return;
+        }
+
+        NoteKick();
+        inner.Kick();
+    }
+
+    public void Dispose()
+    {
+        lock (_hangs)
+            _isOver = true;
+        _over.Cancel();
+        inner.Dispose();
+    }
+
+    private void KickLate()
+    {
+        lock (_hangs)
+        {
+            if (_isOver)
+                return;
+            try
+            {
+                NoteKick();
+                inner.Kick();
+            }
+            catch (KvmException)
+            {
+                // Nobody waits for an answer any more; the vCPU was not kicked, which is what the fault is about.
+            }
+        }
+    }
+
+    private void NoteKick()
+    {
         _isKicked = true;
         // Under the lock, so that nobody disposes of it meanwhile.
         lock (_hangs)
             _hang?.Cancel();
-        gate.Pass(FaultCalls.Kick);
-        inner.Kick();
     }
-
-    public void Dispose() => inner.Dispose();
 
     // A kick that has come before must not find the vCPU hanging: KVM_RUN would end at once.
     private void WaitForKick(FaultHit hit)

@@ -51,6 +51,26 @@ public sealed class FaultyKvmTests : IDisposable
     }
 
     [Fact]
+    public async Task A_kick_that_hangs_keeps_nobody_from_kicking_and_comes_when_the_faults_end()
+    {
+        _faults.On("tgkill", vcpu: 0, call: 1).Hang();
+        var met = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _faults.On("KVM_RUN", vcpu: 0, call: 1).Hang();
+        _faults.Injected += hit =>
+        {
+            if (hit.Site.Call == "KVM_RUN")
+                met.TrySetResult();
+        };
+        var running = Task.Factory.StartNew(RunOnce, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        await met.Task;
+
+        await Task.Run(() => Vcpu(0).Kick()).WaitAsync(TimeSpan.FromSeconds(30));
+        Assert.False(running.IsCompleted);
+        _faults.Disarm();
+        Assert.Equal(VcpuExitReason.Interrupted, await running.WaitAsync(TimeSpan.FromSeconds(30)));
+    }
+
+    [Fact]
     public void A_dead_vcpu_answers_no_call_any_more_and_the_others_do()
     {
         _faults.On("KVM_RUN", vcpu: 0, call: 1).Die();
