@@ -168,6 +168,6 @@ internal sealed class TimerProgram : X64GuestProgram
         BinaryPrimitives.WriteUInt32LittleEndian(msrs.AsSpan(8), (uint)TimerCode.DeadlineMsr);
         BinaryPrimitives.WriteUInt64LittleEndian(msrs.AsSpan(16), TimerApic.PassedDeadline);
         if (vcpu.SetMsrs(msrs) != 1)
-            throw new InvalidOperationException($"KVM refused IA32_TSC_DEADLINE of vCPU {vcpu.Index}, which KVM_CAP_TSC_DEADLINE_TIMER promises.");
+            throw new KvmException(KvmRequests.SetMsrs.Name, Errno.EINVAL, vcpu.Index, "IA32_TSC_DEADLINE", "KVM_CAP_TSC_DEADLINE_TIMER promises it");
     }
 }

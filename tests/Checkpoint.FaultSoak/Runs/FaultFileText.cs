@@ -26,6 +26,8 @@ internal static class FaultFileText
             line["times"] = when.Times;
         if (when.Probability < 1)
             line["probability"] = when.Probability;
+        if (when.Phase is { } phase)
+            line["phase"] = phase;
         switch (rule.Action)
         {
             case FaultAction.Fail fail:

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using Checkpoint.Kvm.Abi;
 using Checkpoint.Kvm.Device;
+using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Device.Linux;
 using Checkpoint.Kvm.Device.Simulated;
 using Checkpoint.Kvm.Guests;
@@ -8,6 +9,7 @@ using Checkpoint.Kvm.Machines;
 using Checkpoint.Kvm.Machines.X64;
 using Checkpoint.Kvm.Running;
 using Checkpoint.Kvm.Tests.Machines;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Tests.Guests;
@@ -34,6 +36,16 @@ public sealed class TimerOnKvmTests
         Assert.Equal([], at.Failures);
         RunGuest.For(restored, exits: 3);
         Assert.Equal([], restored.Verify().FailuresSince(at));
+    }
+
+    [KvmFact]
+    public void A_deadline_that_the_kernel_refuses_is_the_kernels_no()
+    {
+        var faults = new FaultPlan();
+        using var kvm = new FaultyKvm(SystemHandle.Open(), faults);
+        faults.On("KVM_SET_MSRS", vcpu: 1).Fail(Errno.EINVAL, afterRegisters: 0);
+        var no = Assert.Throws<KvmException>(() => GuestMachine.Create(kvm, GuestKind.Timer, new GuestOptions { Vcpus = 2, Seed = 7 }));
+        Assert.Equal(("KVM_SET_MSRS", Errno.EINVAL, 1, "IA32_TSC_DEADLINE"), (no.Request, no.Errno, no.Vcpu, no.Register));
     }
 
     [KvmFact]
