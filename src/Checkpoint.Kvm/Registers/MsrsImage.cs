@@ -12,6 +12,7 @@ internal sealed class MsrsImage : RegisterImage
     private const int HeaderSize = 8;
     private const int EntrySize = 16;
     private const int ValueOffset = 8;
+    private const int Asked = 3;
 
     private readonly byte[][] _calls;
 
@@ -60,10 +61,27 @@ internal sealed class MsrsImage : RegisterImage
             var call = rest[..Math.Min(rest.Length, MaxPerCall)];
             var read = vcpu.GetMsrs(Layout(call));
             readable.AddRange(call[..read]);
-            rest = rest[(read < call.Length ? read + 1 : read)..];
+            if (read < call.Length && IsReadable(vcpu, call[read]))
+                readable.Add(call[read++]);
+            else if (read < call.Length)
+                read++;
+            rest = rest[read..];
         }
 
         return readable;
+    }
+
+    // One that the vCPU has not is refused every time. One that was refused for a moment would be missing from all of a machine's
+    // checkpoints, and no host that has it could take them.
+    private static bool IsReadable(IVcpu vcpu, ulong id)
+    {
+        for (var i = 0; i < Asked; i++)
+        {
+            if (vcpu.GetMsrs(Layout([id])) == 1)
+                return true;
+        }
+
+        return false;
     }
 
     private byte[] Rest(int done)
