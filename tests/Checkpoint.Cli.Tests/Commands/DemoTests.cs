@@ -7,7 +7,7 @@ public class DemoTests
     {
         using var sandbox = new Sandbox();
         var before = Leftovers();
-        var answer = await sandbox.RunPlainAsync(["demo", "--for", "700ms", "--every", "20ms", "--json"]);
+        var answer = await sandbox.RunPlainAsync(["demo", "--for", "3s", "--every", "20ms", "--json"]);
         Assert.Equal(0, answer.ExitCode);
         var demo = answer.Json[^1];
         Assert.Equal(("demo", "kvm", true), (demo.GetProperty("event").GetString(), demo.GetProperty("machine").GetString(), demo.GetProperty("verified").GetBoolean()));
