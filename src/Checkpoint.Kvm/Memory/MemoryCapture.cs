@@ -210,7 +210,12 @@ public sealed class MemoryCapture : IDisposable
 
     private bool IsTooMuch(long left) => _estimate.Of(left) > _limit!.ForMemory;
 
-    private PauseLimitException TooMuch(long left) => new(_limit!, left, _estimate.Of(left), _obstacle);
+    private PauseLimitException TooMuch(long left)
+    {
+        var refusal = new PauseLimitException(_limit!, left, _estimate.Of(left), _obstacle);
+        _estimate.Doubt();
+        return refusal;
+    }
 
     // Null where writes are not to be protected, or cannot be, which a refusal then says.
     private ProtectedCopy? OpenProtected()

@@ -4,6 +4,7 @@ namespace Checkpoint.Kvm.Memory;
 internal sealed class PauseEstimate(TimeProvider time)
 {
     private const long EnoughToTell = 64;
+    private const double DoubtFactor = 0.5;
 
     private double _usPerPage;
     private bool _isGuess = true;
@@ -35,6 +36,12 @@ internal sealed class PauseEstimate(TimeProvider time)
         else
             LearnCopy(pages, took);
     }
+
+    /// <summary>
+    /// A pause was not taken for what it would have lasted. What one that others disturbed has left behind must not forbid all that follow: only
+    /// pauses tell that it was too much.
+    /// </summary>
+    public void Doubt() => _usBesidesCopying *= DoubtFactor;
 
     /// <summary>How long the pause would last for so many pages.</summary>
     public TimeSpan Of(long pages) => TimeSpan.FromMicroseconds(_usBesidesCopying + (pages * _usPerPage));

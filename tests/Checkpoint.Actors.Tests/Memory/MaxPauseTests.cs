@@ -109,6 +109,23 @@ public sealed class MaxPauseTests : IDisposable
         Assert.True(named > 0, "No pause was in danger of being too long.");
     }
 
+    [Fact]
+    public async Task A_pause_that_others_disturbed_forbids_none_of_those_that_follow_for_ever()
+    {
+        await using var bench = Bench.Open(time: _time, host: _slow);
+        using var guest = Guest();
+        await using var machine = await bench.AttachAsync(guest, Options(OverMaxPause.Refuse));
+        _faults.PhaseSource = () => machine.Phase?.ToString();
+        // The first pause: the log alone keeps it for ten times the bound.
+        _faults.On("KVM_GET_DIRTY_LOG").InPhase("Capturing").Times(1).Delay(TimeSpan.FromMicroseconds(10 * MaxPauseUs));
+        await Bench.CommittedAsync(machine);
+        Assert.Equal(1, _faults.Hits);
+        var refused = 0;
+        while (await machine.CheckpointAsync() is CheckpointOutcome.Aborted)
+            Assert.InRange(++refused, 1, 10);
+        Assert.True(refused > 0, "Nothing was refused.");
+    }
+
     public void Dispose()
     {
         _faults.Disarm();
