@@ -106,10 +106,9 @@ public sealed class MemoryCapture : IDisposable
 
         _limit = limit is { Over: not OverMaxPause.Exceed } ? limit : null;
         _obstacle = null;
-        if (_limit is not null && IsTooMuch(left))
-            _protected = OpenProtected() ?? throw TooMuch(left);
-        else if (_limit is not null)
+        if (_limit is not null)
             _standby = OpenProtected();
+        KeepToLimit(left);
         var copied = _dirty is null ? MemoryWay.Paused : MemoryWay.Precopied;
         _taking = new MemoryTaking(_protected is null ? copied : MemoryWay.Protected, rounds, left, 0, 0);
     }
@@ -128,11 +127,8 @@ public sealed class MemoryCapture : IDisposable
         else
             _dirty?.MoveTo(_left);
         // What is written until the guest is parked comes on top of what was left before.
-        if (_limit is not null && _protected is null && _left.Count is var left && IsTooMuch(left))
-        {
-            _protected = _standby ?? throw TooMuch(left);
-            _standby = null;
-        }
+        if (_limit is not null && _protected is null)
+            KeepToLimit(_left.Count);
 
         _pagesLeft = _protected?.Protect() ?? _buffer.CopyInPause(_left);
         _captured = _estimate.Since(begun);
@@ -208,7 +204,14 @@ public sealed class MemoryCapture : IDisposable
         }
     }
 
-    private bool IsTooMuch(long left) => _estimate.Of(left) > _limit!.ForMemory;
+    // Protects what is left where it is too much for the pause, or refuses.
+    private void KeepToLimit(long left)
+    {
+        if (_limit is null || _estimate.Of(left) <= _limit.ForMemory)
+            return;
+        _protected = _standby ?? throw TooMuch(left);
+        _standby = null;
+    }
 
     private PauseLimitException TooMuch(long left)
     {
