@@ -53,7 +53,8 @@ public sealed class StateDocumentFailureTests : FaultyStoreTests
     public async Task A_disk_that_cannot_be_proven_before_the_deadline_fences_the_coordinator_and_the_guest_runs_on()
     {
         using var guest = Guest();
-        var machine = await RunningAsync(guest, Bench.Patient() with { RecoverDeadline = TimeSpan.FromMilliseconds(300) });
+        // Long enough for one proof to have failed by then, also where a processor is waited for.
+        var machine = await RunningAsync(guest, Bench.Patient() with { RecoverDeadline = TimeSpan.FromSeconds(3) });
         Store.OnAppend = Once<AppendOutcome>(IsDocument, s_lost);
         Store.OnProof = () => throw new Storage.StoreException(Storage.StoreFailure.Unusable, "the disk is still gone");
         // The round itself was aborted before the journal was lost.

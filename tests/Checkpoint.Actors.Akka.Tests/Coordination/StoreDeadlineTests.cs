@@ -46,7 +46,8 @@ public sealed class StoreDeadlineTests : FaultyStoreTests
     public async Task A_store_that_does_not_come_back_is_told_of_when_it_is_given_up()
     {
         using var guest = Guest();
-        var machine = await RunningAsync(guest, Bench.Patient() with { RecoverDeadline = TimeSpan.FromMilliseconds(200) });
+        // Long enough for one proof to have failed by then, also where a processor is waited for.
+        var machine = await RunningAsync(guest, Bench.Patient() with { RecoverDeadline = TimeSpan.FromSeconds(3) });
         Store.OnProof = () => throw new StoreException(StoreFailure.Unusable, "the disk is away");
         FaultyJournal.Next = JournalFault.Lose;
         Assert.IsType<CheckpointOutcome.Refused>(await TakeAsync(machine));

@@ -66,7 +66,7 @@ public sealed class ActorDeviceTests() : ActorSystemTests("checkpoint.stop-patie
     {
         var device = CreateTestProbe();
         using var guest = Guest();
-        var limits = Bench.Patient() with { ParkDeadline = TimeSpan.FromSeconds(1), ResumeDeadline = TimeSpan.FromSeconds(1) };
+        var limits = Bench.Patient() with { ParkDeadline = TimeSpan.FromSeconds(3), ResumeDeadline = TimeSpan.FromSeconds(3) };
         var machine = (await AttachAsync(guest, limits, Extension.DeviceOf("disk", device))).Machine;
         await TellAsync(machine, new MachineCommand.StartMachine());
         var begun = System.Diagnostics.Stopwatch.GetTimestamp();
@@ -76,7 +76,7 @@ public sealed class ActorDeviceTests() : ActorSystemTests("checkpoint.stop-patie
         await device.ExpectMsgAsync<ParkDevice>(Patience);
         await device.ExpectMsgAsync<ResumeDevice>(Patience);
         device.Reply(DeviceResumed.Instance);
-        Assert.Equal("device disk did not park within 1000 ms", Assert.IsType<CheckpointOutcome.Aborted>(await round).Abort.Reason);
+        Assert.Equal("device disk did not park within 3000 ms", Assert.IsType<CheckpointOutcome.Aborted>(await round).Abort.Reason);
 
         // That to the resume of the next round too: the checkpoint is good without it.
         round = TakeAsync(machine);
