@@ -17,7 +17,7 @@ public sealed class AttachedMachine : IAsyncDisposable
     private readonly IMachineLock _held;
     private readonly TimeProvider _time;
     private readonly IEngineThreads _threads;
-    private readonly TaskCompletionSource<string> _ended;
+    private readonly TaskCompletionSource<string?> _ended;
     private readonly Action<AttachedMachine> _onDisposed;
     private readonly object _gate = new();
     private CheckpointSchedule? _schedule;
@@ -28,7 +28,7 @@ public sealed class AttachedMachine : IAsyncDisposable
     internal AttachedMachine(ICoordinatorActor coordinator, IMachineLock held, TimeProvider time, IEngineThreads threads, Action<AttachedMachine> onDisposed)
     {
         _threads = threads;
-        _ended = new TaskCompletionSource<string>(threads.Completion);
+        _ended = new TaskCompletionSource<string?>(threads.Completion);
         _coordinator = coordinator;
         _held = held;
         _time = time;
@@ -42,9 +42,10 @@ public sealed class AttachedMachine : IAsyncDisposable
     public string Vm => _held.Vm;
 
     /// <summary>
-    /// Ends, with the reason, when a vCPU has ended or the schedule has: from then on no checkpoint is taken by itself.
+    /// Ends, with the reason, when a vCPU has ended by itself or the schedule has: from then on no checkpoint is taken by itself.
+    /// Ends with null when the machine has been stopped and nothing of it had ended before: its guest is whole.
     /// </summary>
-    public Task<string> ParticipantEnded => _ended.Task;
+    public Task<string?> ParticipantEnded => _ended.Task;
 
     /// <summary>Whether somebody has asked it to stop: what ends then has not failed.</summary>
     internal bool IsStopRequested
@@ -207,6 +208,7 @@ public sealed class AttachedMachine : IAsyncDisposable
             {
                 // Also where the coordinator was lost meanwhile: the lock is given back after all that it had under way.
                 await _coordinator.Host.StopAsync(_coordinator.StopPatience, _time).ConfigureAwait(false);
+                _ended.TrySetResult(null);
                 _coordinator.Dispose();
                 await WaitAsync(_coordinator.Completion).ConfigureAwait(false);
             }

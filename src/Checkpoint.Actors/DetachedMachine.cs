@@ -10,13 +10,13 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
 
     private readonly MachineHost _host;
     private readonly TimeProvider _time;
-    private readonly TaskCompletionSource<string> _ended;
+    private readonly TaskCompletionSource<string?> _ended;
 
     internal DetachedMachine(MachineAttachment attachment, Task<bool> recorded, TimeProvider time, IEngineThreads threads)
     {
         Recorded = recorded;
         _time = time;
-        _ended = new TaskCompletionSource<string>(threads.Completion);
+        _ended = new TaskCompletionSource<string?>(threads.Completion);
         _host = new MachineHost(attachment, this, threads, takesCheckpoints: false);
         _host.Start();
     }
@@ -27,8 +27,8 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     /// </summary>
     public Task<bool> Recorded { get; }
 
-    /// <summary>Ends, with the reason, when a vCPU has ended.</summary>
-    public Task<string> ParticipantEnded => _ended.Task;
+    /// <summary>Ends, with the reason, when a vCPU has ended by itself; with null when the machine has been stopped and none had.</summary>
+    public Task<string?> ParticipantEnded => _ended.Task;
 
     /// <summary>
     /// Drives one vCPU on the calling thread; returns when the vCPU has ended. For attachments with
@@ -44,6 +44,7 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     public async Task StopAsync()
     {
         await _host.StopAsync(s_patience, _time).ConfigureAwait(false);
+        _ended.TrySetResult(null);
         await ((Task)Recorded).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 

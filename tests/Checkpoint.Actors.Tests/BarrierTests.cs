@@ -121,6 +121,8 @@ public sealed class BarrierTests
 
         public void OnFailed(long token, Exception failure) => _answer.TrySetException(failure);
 
+        public void OnStopped() => _answer.TrySetResult();
+
         public void OnEnded(string reason, Exception? failure) => _answer.TrySetResult();
     }
 }

@@ -1,3 +1,4 @@
+using Checkpoint.Actors.Hosting;
 using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Events;
 
@@ -88,5 +89,43 @@ public sealed class ExitHandlerFailureTests
         Assert.Equal(1, (await Bench.CommittedAsync(machine)).Number);
         Assert.Equal(2, (await bench.EventsAsync()).OfType<MachineEvent.CheckpointAborted>().Count());
         await bench.RestoreAndRunOnAsync(1);
+    }
+
+    [KvmFact]
+    public async Task A_vcpu_that_dies_while_the_machine_is_stopped_is_told_of_and_those_that_stopped_as_asked_are_not()
+    {
+        await using var bench = Bench.Open();
+        using var hang = new Hang();
+        using var guest = bench.Guest(vcpus: 3);
+        var exits = new ExitProbe(guest, 3);
+        exits.On = (vcpu, exit) =>
+        {
+            if (vcpu != 1 || exit < 5)
+                return;
+            hang.Enter();
+            throw new InvalidOperationException("the disk is gone");
+        };
+        await using var machine = await bench.AttachAsync(guest, exits: exits);
+        machine.Start();
+        await hang.Begun;
+        var stopped = machine.StopAsync();
+        var others = machine.Coordinator.Host.Actors.OfType<VcpuActor>().Where((_, vcpu) => vcpu != 1);
+        await Task.WhenAll(others.Select(vcpu => vcpu.Ended)).WaitAsync(TimeSpan.FromSeconds(30));
+        hang.End();
+        await stopped.WaitAsync(TimeSpan.FromSeconds(30));
+        Assert.Equal("vcpu 1 was ended by its exit handler: the disk is gone", await machine.ParticipantEnded.WaitAsync(TimeSpan.FromSeconds(30)));
+    }
+
+    [KvmFact]
+    public async Task A_machine_whose_vcpus_all_stop_as_asked_has_none_that_ended()
+    {
+        await using var bench = Bench.Open();
+        using var guest = bench.Guest(vcpus: 3);
+        await using var machine = await bench.AttachAsync(guest);
+        machine.Start();
+        await Bench.CommittedAsync(machine);
+        Assert.False(machine.ParticipantEnded.IsCompleted);
+        await machine.StopAsync();
+        Assert.Null(await machine.ParticipantEnded.WaitAsync(TimeSpan.FromSeconds(30)));
     }
 }

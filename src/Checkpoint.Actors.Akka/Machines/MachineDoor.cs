@@ -76,8 +76,7 @@ internal static class MachineDoor
 
     private static async Task AnnounceEndAsync(AttachedMachine attached, EventStream stream)
     {
-        var reason = await attached.ParticipantEnded.ConfigureAwait(false);
-        if (!attached.IsStopRequested)
+        if (await attached.ParticipantEnded.ConfigureAwait(false) is { } reason && !attached.IsStopRequested)
             stream.Publish(new MachineUnprotected(attached.Vm, reason));
     }
 

@@ -81,10 +81,11 @@ internal sealed class CheckpointedRun
         _machine.RoundEnded += (_, outcome) => OnRound(outcome);
         _machine.Start();
         var begun = _time.GetTimestamp();
+        RunEnd end;
         try
         {
             started();
-            return await FirstEndAsync(cancellationToken).ConfigureAwait(false);
+            end = await FirstEndAsync(cancellationToken).ConfigureAwait(false);
         }
         finally
         {
@@ -94,6 +95,12 @@ internal sealed class CheckpointedRun
             await Task.WhenAny(_taking, Task.Delay(s_lastWord, _time, CancellationToken.None)).ConfigureAwait(false);
             Ran = _time.GetElapsedTime(begun);
         }
+
+        // Whatever ended the run first: a guest of which a vCPU has died, also while it was stopped, is not whole.
+        if (await _machine.ParticipantEnded.ConfigureAwait(false) is not { } reason)
+            return end;
+        LastObstacle = reason;
+        return RunEnd.Failed;
     }
 
     private async Task<RunEnd> FirstEndAsync(CancellationToken cancellationToken)
@@ -108,7 +115,6 @@ internal sealed class CheckpointedRun
             return await _ended.Task.ConfigureAwait(false);
         if (first == timer)
             return cancellationToken.IsCancellationRequested ? RunEnd.Interrupted : RunEnd.Duration;
-        LastObstacle = await _machine.ParticipantEnded.ConfigureAwait(false);
         return RunEnd.Failed;
     }
 

@@ -46,11 +46,11 @@ internal sealed record Continuation(GuestVerdict AtCheckpoint, GuestVerdict Now,
 
         await Task.WhenAny(Task.Delay(runFor, time, cancellationToken), running.ParticipantEnded).ConfigureAwait(false);
         await Task.WhenAny(watch.All, Task.Delay(s_patience, time, cancellationToken), running.ParticipantEnded).ConfigureAwait(false);
-        var ended = running.ParticipantEnded.IsCompleted ? await running.ParticipantEnded.ConfigureAwait(false) : null;
         var ran = time.GetElapsedTime(startedAt);
         if (cancellationToken.IsCancellationRequested)
             restored.Restored.Filling?.GiveUp("the restore was interrupted");
         await running.StopAsync().ConfigureAwait(false);
+        var ended = await running.ParticipantEnded.ConfigureAwait(false);
         cancellationToken.ThrowIfCancellationRequested();
 
         // A guest whose memory does not come has not gone wrong: its checkpoint is damaged.

@@ -18,7 +18,13 @@ public interface IVcpuObserver
     /// <summary>The state could not be read; the vCPU stays parked.</summary>
     void OnFailed(long token, Exception failure);
 
-    /// <summary>The vCPU will not run again: it was stopped, its guest shut down, or its exit handler threw.</summary>
+    /// <summary>The vCPU will not run again, as was asked by <see cref="VcpuRunner.RequestStop"/>; no IO is pending.</summary>
+    void OnStopped();
+
+    /// <summary>
+    /// The vCPU will not run again, although nobody asked for that: its guest shut down, KVM_RUN failed, or its exit handler
+    /// ended it. Also while it was about to stop.
+    /// </summary>
     /// <param name="reason">One line, without the vCPU's name.</param>
     /// <param name="failure">What was thrown, where something was.</param>
     void OnEnded(string reason, Exception? failure);

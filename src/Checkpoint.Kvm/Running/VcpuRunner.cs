@@ -77,7 +77,7 @@ public sealed class VcpuRunner
     /// <summary>Let the vCPU run, parked or on its way there; answered by <see cref="IVcpuObserver.OnResumed"/>.</summary>
     public void RequestResume(long token) => Request(Command.Resume, token);
 
-    /// <summary>End the runner; answered by <see cref="IVcpuObserver.OnEnded"/>.</summary>
+    /// <summary>End the runner; answered by <see cref="IVcpuObserver.OnStopped"/>.</summary>
     public void RequestStop() => Request(Command.Stop, 0);
 
     /// <summary>Drives the runner on the calling thread until it ends.</summary>
@@ -180,8 +180,10 @@ public sealed class VcpuRunner
                 break;
             case Command.Stop:
                 // Parked first: what is read from a stopped vCPU must have no IO half done.
-                if (_state != State.Running || Park())
-                    End("was stopped", null);
+                if (_state == State.Running && !Park())
+                    return;
+                _state = State.Ended;
+                _observer.OnStopped();
                 break;
             default:
                 throw new UnreachableException($"A runner was asked for {command}.");

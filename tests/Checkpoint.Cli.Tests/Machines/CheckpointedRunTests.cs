@@ -31,6 +31,23 @@ public class CheckpointedRunTests
     }
 
     [KvmFact]
+    public async Task A_run_of_which_a_vcpu_dies_after_it_has_ended_has_failed()
+    {
+        using var sandbox = new Sandbox();
+        using var kvm = SystemHandle.Open();
+        using var guest = GuestMachine.Create(kvm, GuestKind.Ledger, new GuestOptions { Vcpus = 2 });
+        using var ending = new ManualResetEventSlim();
+        await using var engine = CheckpointEngine.Open(new(sandbox.StoreUri));
+        await using var machine = await engine.AttachAsync("a", new MachineAttachment(guest.Machine, new Failing(guest, ending)) { Devices = [new GuestDevice(guest)] });
+        var run = new CheckpointedRun(machine, new RunLimits(TimeSpan.FromSeconds(10), TimeSpan.FromMilliseconds(1), null), TimeProvider.System, _ => { }) { Ending = ending.Set };
+
+        var end = await run.UntilEndAsync(() => { }, CancellationToken.None).WaitAsync(Sandbox.Patience);
+
+        Assert.Equal(RunEnd.Failed, end);
+        Assert.Equal("vcpu 1 was ended by its exit handler: the device caught fire", run.LastObstacle);
+    }
+
+    [KvmFact]
     public async Task A_report_that_cannot_be_made_ends_the_run_with_its_reason()
     {
         using var sandbox = new Sandbox();
@@ -74,9 +91,15 @@ public class CheckpointedRunTests
         Assert.Equal((100, 198, 200), (pauses.ToLine()!.P50, pauses.ToLine()!.P99, pauses.ToLine()!.Max));
     }
 
-    private sealed class Failing(GuestMachine guest) : IExitHandler
+    // Vcpu 1 dies in its first exit, or in the exit that was under way when the run ended.
+    private sealed class Failing(GuestMachine guest, ManualResetEventSlim? ending = null) : IExitHandler
     {
-        public ExitAction Handle(int vcpu, in VcpuExit exit) =>
-            vcpu == 1 ? throw new InvalidOperationException("the device caught fire") : guest.Handle(vcpu, exit);
+        public ExitAction Handle(int vcpu, in VcpuExit exit)
+        {
+            if (vcpu != 1)
+                return guest.Handle(vcpu, exit);
+            ending?.Wait(Sandbox.Patience);
+            throw new InvalidOperationException("the device caught fire");
+        }
     }
 }

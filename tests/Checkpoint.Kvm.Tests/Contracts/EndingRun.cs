@@ -51,6 +51,10 @@ internal sealed class EndingRun : IVcpuObserver, IDisposable
 
     void IVcpuObserver.OnFailed(long token, Exception failure) => Assert.Fail(failure.Message);
 
+    void IVcpuObserver.OnStopped()
+    {
+    }
+
     void IVcpuObserver.OnEnded(string reason, Exception? failure)
     {
         lock (_ends)

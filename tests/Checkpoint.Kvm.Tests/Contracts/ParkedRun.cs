@@ -63,11 +63,11 @@ internal sealed class ParkedRun : IVcpuObserver, IDisposable
 
     void IVcpuObserver.OnFailed(long token, Exception failure) => End(failure.Message);
 
-    void IVcpuObserver.OnEnded(string reason, Exception? failure)
+    void IVcpuObserver.OnStopped()
     {
-        if (failure is not null || !reason.StartsWith("was stopped", StringComparison.Ordinal))
-            End(reason);
     }
+
+    void IVcpuObserver.OnEnded(string reason, Exception? failure) => End(reason);
 
     private void End(string reason)
     {

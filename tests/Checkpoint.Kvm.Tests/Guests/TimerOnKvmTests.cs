@@ -155,6 +155,8 @@ public sealed class TimerOnKvmTests
 
     private sealed class End(Ends ends, int vcpu) : IVcpuObserver
     {
+        public void OnStopped() => ends.Reasons[vcpu] = "was stopped";
+
         public void OnEnded(string reason, Exception? failure) => ends.Reasons[vcpu] = failure?.Message ?? reason;
 
         public void OnParked(long token)

@@ -62,6 +62,8 @@ internal static class RunGuest
             return _guest.Handle(vcpu, exit);
         }
 
+        public void OnStopped() => OnEnded("was stopped", null);
+
         public void OnEnded(string reason, Exception? failure)
         {
             End = reason;

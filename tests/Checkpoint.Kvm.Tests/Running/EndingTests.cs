@@ -96,7 +96,7 @@ public sealed class EndingTests
     {
         var rig = new Rig();
         rig.Runner.RequestStop();
-        rig.StepsForTheLastTime().Did("ended: was stopped").StepsForTheLastTime().Did();
+        rig.StepsForTheLastTime().Did("stopped").StepsForTheLastTime().Did();
     }
 
     [Fact]
@@ -104,7 +104,7 @@ public sealed class EndingTests
     {
         var rig = new Rig(Io, Mmio, Interrupted, Halt).Resumed().Did("resumed 1", "run", "exit Io");
         rig.Runner.RequestStop();
-        rig.StepsForTheLastTime().Did("finish", "exit Mmio", "finish", "ended: was stopped").StepsForTheLastTime().Did();
+        rig.StepsForTheLastTime().Did("finish", "exit Mmio", "finish", "stopped").StepsForTheLastTime().Did();
         Assert.False(rig.Vcpu.ImmediateExit);
     }
 
@@ -122,7 +122,7 @@ public sealed class EndingTests
         var rig = new Rig(Halt);
         rig.Runner.RequestStop();
         RequestEverything(rig);
-        rig.StepsForTheLastTime().Did("ended: was stopped");
+        rig.StepsForTheLastTime().Did("stopped");
         RequestEverything(rig);
         rig.StepsForTheLastTime().Did();
     }
@@ -133,7 +133,7 @@ public sealed class EndingTests
         var rig = new Rig().Resumed().Did("resumed 1", "run");
         rig.Runner.RequestPark(2);
         rig.Runner.RequestStop();
-        rig.StepsForTheLastTime().Did("ended: was stopped");
+        rig.StepsForTheLastTime().Did("stopped");
     }
 
     [Fact]
@@ -145,7 +145,7 @@ public sealed class EndingTests
             rig.Runner.RequestStop();
             return ExitAction.Continue;
         };
-        rig.Resumed().StepsForTheLastTime().Did("resumed 1", "run", "exit Halt", "finish", "ended: was stopped");
+        rig.Resumed().StepsForTheLastTime().Did("resumed 1", "run", "exit Halt", "finish", "stopped");
     }
 
     [Fact]

@@ -80,6 +80,12 @@ internal sealed class Rig : IExitHandler, IVcpuObserver
 
     public void OnFailed(long token, Exception failure) => Report($"failed {token}: {failure.Message}");
 
+    public void OnStopped()
+    {
+        Ends++;
+        Report("stopped");
+    }
+
     [SuppressMessage("Design", "CA1062", Justification = "The runner gives a reason.")]
     public void OnEnded(string reason, Exception? failure)
     {

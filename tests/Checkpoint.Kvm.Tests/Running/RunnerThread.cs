@@ -107,6 +107,8 @@ internal sealed class RunnerThread : IExitHandler, IVcpuObserver, IDisposable
 
     public void OnFailed(long token, Exception failure) => _thrown.Enqueue(failure);
 
+    public void OnStopped() => Hear(Report.Ended, 0);
+
     public void OnEnded(string reason, Exception? failure) => Hear(Report.Ended, 0);
 
     private void Drive()

@@ -70,6 +70,10 @@ public sealed class DeterminismTests
 
         public void OnFailed(long token, Exception failure) => throw failure;
 
+        public void OnStopped()
+        {
+        }
+
         public void OnEnded(string reason, Exception? failure) => throw new InvalidOperationException(reason, failure);
     }
 }
