@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics;
 using Checkpoint.Actors.Coordination;
 using Checkpoint.Actors.Hosting;
@@ -43,9 +44,15 @@ public sealed class AttachedMachine : IAsyncDisposable
 
     /// <summary>
     /// Ends, with the reason, when a vCPU has ended by itself or the schedule has: from then on no checkpoint is taken by itself.
-    /// Ends with null when the machine has been stopped and nothing of it had ended before: its guest is whole.
+    /// Ends with null when the machine has been stopped and all of it has: its guest is whole.
     /// </summary>
     public Task<string?> ParticipantEnded => _ended.Task;
+
+    /// <summary>
+    /// Who had not ended when <see cref="StopAsync"/> gave up waiting: a vCPU that hangs in its exit handler, a device that hangs. Its thread
+    /// goes on with it; a vCPU's registers cannot be read meanwhile. Empty where all have stopped.
+    /// </summary>
+    public ImmutableArray<string> LeftBehind { get; private set; } = [];
 
     /// <summary>Whether somebody has asked it to stop: what ends then has not failed.</summary>
     internal bool IsStopRequested
@@ -120,7 +127,7 @@ public sealed class AttachedMachine : IAsyncDisposable
 
     /// <summary>
     /// Ends the schedule, lets the round under way end, then stops the vCPUs with no IO pending. The machine's registers and
-    /// memory can be read afterwards; it does not run again.
+    /// memory can be read afterwards, unless a vCPU is among those <see cref="LeftBehind"/>; it does not run again.
     /// </summary>
     public Task StopAsync()
     {
@@ -193,35 +200,38 @@ public sealed class AttachedMachine : IAsyncDisposable
 
     private async Task StopOnceAsync()
     {
+        var begun = _time.GetTimestamp();
         try
         {
             if (_schedule is not null)
-                await WaitAsync(_schedule.DisposeAsync().AsTask()).ConfigureAwait(false);
+                await WaitAsync(_schedule.DisposeAsync().AsTask(), begun).ConfigureAwait(false);
         }
         finally
         {
             try
             {
-                await WaitAsync(_coordinator.AskAsync(id => new CoordinatorInput.Stop(id))).ConfigureAwait(false);
+                await WaitAsync(_coordinator.AskAsync(id => new CoordinatorInput.Stop(id)), begun).ConfigureAwait(false);
             }
             finally
             {
                 // Also where the coordinator was lost meanwhile: the lock is given back after all that it had under way.
-                await _coordinator.Host.StopAsync(_coordinator.StopPatience, _time).ConfigureAwait(false);
-                _ended.TrySetResult(null);
+                LeftBehind = await _coordinator.Host.StopAsync(_coordinator.StopPatience, _time).ConfigureAwait(false);
+                _ended.TrySetResult(LeftBehind is [var first, ..] ? $"{first} has not stopped within {(long)_coordinator.StopPatience.TotalMilliseconds} ms" : null);
                 _coordinator.Dispose();
-                await WaitAsync(_coordinator.Completion).ConfigureAwait(false);
+                await WaitAsync(_coordinator.Completion, _time.GetTimestamp()).ConfigureAwait(false);
             }
         }
     }
 
-    // A store that hangs must not keep whoever stops the machine; the lock is not given back then.
-    private async Task WaitAsync(Task ending)
+    // A store that hangs must not keep whoever stops the machine; the lock is not given back then. The schedule's end and the
+    // coordinator's answer wait for the same round: for both together there is one deadline.
+    private async Task WaitAsync(Task ending, long begun)
     {
         if (_coordinator.StopDeadline is { } deadline && !ending.IsCompleted)
         {
+            var rest = deadline - _time.GetElapsedTime(begun);
             using var over = new CancellationTokenSource();
-            if (await Task.WhenAny(ending, Task.Delay(deadline, _time, over.Token)).ConfigureAwait(false) != ending)
+            if (rest <= TimeSpan.Zero || await Task.WhenAny(ending, Task.Delay(rest, _time, over.Token)).ConfigureAwait(false) != ending)
                 return;
             over.Cancel();
         }

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Checkpoint.Actors.Hosting;
 using Checkpoint.Protocol.Coordination;
 
@@ -27,8 +28,11 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     /// </summary>
     public Task<bool> Recorded { get; }
 
-    /// <summary>Ends, with the reason, when a vCPU has ended by itself; with null when the machine has been stopped and none had.</summary>
+    /// <summary>Ends, with the reason, when a vCPU has ended by itself; with null when the machine has been stopped and all have.</summary>
     public Task<string?> ParticipantEnded => _ended.Task;
+
+    /// <summary>Who had not ended when <see cref="StopAsync"/> gave up waiting; a vCPU's registers cannot be read meanwhile.</summary>
+    public ImmutableArray<string> LeftBehind { get; private set; } = [];
 
     /// <summary>
     /// Drives one vCPU on the calling thread; returns when the vCPU has ended. For attachments with
@@ -43,8 +47,8 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     /// <summary>Stops the vCPUs with no IO pending; the machine's registers and memory can be read afterwards.</summary>
     public async Task StopAsync()
     {
-        await _host.StopAsync(s_patience, _time).ConfigureAwait(false);
-        _ended.TrySetResult(null);
+        LeftBehind = await _host.StopAsync(s_patience, _time).ConfigureAwait(false);
+        _ended.TrySetResult(LeftBehind is [var first, ..] ? $"{first} has not stopped within {(long)s_patience.TotalMilliseconds} ms" : null);
         await ((Task)Recorded).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 

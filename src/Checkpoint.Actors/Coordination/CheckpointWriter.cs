@@ -27,26 +27,15 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
     {
         var machine = host.Machine;
         // First of all: the guest waits where it writes to what is not copied yet.
-        machine.Memory.Complete();
-        _document.ResetWrittenCount();
-        StateDocumentCodec.Encode(host.ToStateDocument(), _document);
-        var document = _document.WrittenMemory;
-        var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, machine.Memory.Mode, effect.Parent);
-        var copies = machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes));
-        var segment = compresses
-            ? StoreThread.BesideGuests(() => store.Segments.Write(identity, copies, PageEncoding.Brotli, cancellationToken: cancellationToken))
-            : store.Segments.Write(identity, copies, cancellationToken: cancellationToken);
-        var pages = machine.Memory.Pages;
-        _written = new Written(effect.Round, effect.Number, document, segment);
-        return new StoredParts(
-            new StoredPart(Digest.Of(document.Span), document.Length),
-            segment,
-            machine.Memory.Mode,
-            pages * MemoryRegion.PageBytes,
-            pages,
-            machine.GuestClockNs,
-            host.Batching)
-        { Taking = machine.Memory.Taking };
+        machine.BeginStoring();
+        try
+        {
+            return Store(effect, machine, cancellationToken);
+        }
+        finally
+        {
+            machine.EndStoring();
+        }
     }
 
     /// <summary>The state document that this round wrote.</summary>
@@ -72,6 +61,29 @@ internal sealed class CheckpointWriter(IMachineLock held, CheckpointStore store,
         {
             // Nothing names it: it costs space, not correctness.
         }
+    }
+
+    private StoredParts Store(CoordinatorEffect.StoreParts effect, MachineActor machine, CancellationToken cancellationToken)
+    {
+        _document.ResetWrittenCount();
+        StateDocumentCodec.Encode(host.ToStateDocument(), _document);
+        var document = _document.WrittenMemory;
+        var identity = new SegmentIdentity(held.Vm, effect.Number, effect.Id, machine.Memory.Mode, effect.Parent);
+        var copies = machine.Memory.Copies.Select(piece => new PageRun(piece.GuestAddress, piece.Bytes));
+        var segment = compresses
+            ? StoreThread.BesideGuests(() => store.Segments.Write(identity, copies, PageEncoding.Brotli, cancellationToken: cancellationToken))
+            : store.Segments.Write(identity, copies, cancellationToken: cancellationToken);
+        var pages = machine.Memory.Pages;
+        _written = new Written(effect.Round, effect.Number, document, segment);
+        return new StoredParts(
+            new StoredPart(Digest.Of(document.Span), document.Length),
+            segment,
+            machine.Memory.Mode,
+            pages * MemoryRegion.PageBytes,
+            pages,
+            machine.GuestClockNs,
+            host.Batching)
+        { Taking = machine.Memory.Taking };
     }
 
     private sealed record Written(RoundId Round, long Number, ReadOnlyMemory<byte> Document, SegmentPart Segment);

@@ -143,6 +143,9 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         {
             await _mailbox.RunAsync(Handle).ConfigureAwait(false);
 
+            // A stop that did not wait for the round under way leaves who asked for it without an answer.
+            AnswerAll(caller => caller.SetResult(new CoordinatorReply.Refused(new Refusal.Stopping())));
+
             // The machine's lock is given back after this; until then the disk thread works under it.
             await _disk.Ended.ConfigureAwait(false);
         }
@@ -154,13 +157,19 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
             Dispose();
             foreach (var participant in _host.Participants.Where(each => each.Kind != ParticipantKind.Machine))
                 _host.Tell(new CoordinatorEffect.ResumeParticipant(new RoundId(0), participant.Index));
-            foreach (var id in _callers.Keys)
-            {
-                if (_callers.TryRemove(id, out var caller))
-                    caller.SetException(bug);
-            }
-
+            AnswerAll(caller => caller.SetException(bug));
+            // What is being written now may still land: the lock is given back after it here, too.
+            await _disk.Ended.ConfigureAwait(false);
             throw;
+        }
+    }
+
+    private void AnswerAll(Action<TaskCompletionSource<CoordinatorReply>> answer)
+    {
+        foreach (var id in _callers.Keys)
+        {
+            if (_callers.TryRemove(id, out var caller))
+                answer(caller);
         }
     }
 

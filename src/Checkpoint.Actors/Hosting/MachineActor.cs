@@ -14,7 +14,10 @@ internal sealed class MachineActor : ThreadedActor
     private readonly Machine _machine;
     private readonly IReadOnlyList<IDeviceState> _devices;
     private readonly ReadOnlyMemory<byte>[] _captured;
+    private readonly Lock _memoryGate = new();
     private volatile Preparation? _preparation;
+    private bool _isBeingStored;
+    private bool _hasEnded;
 
     public MachineActor(
         Participant participant,
@@ -41,6 +44,33 @@ internal sealed class MachineActor : ThreadedActor
     /// <summary>What the last capture gave of the devices without threads.</summary>
     public IEnumerable<DeviceState> Devices => _devices.Select((device, i) => new DeviceState(device.Name, _captured[i]));
 
+    /// <summary>
+    /// Completes the copies for whoever stores them. They stay until <see cref="EndStoring"/>, also where a stop did not wait for that and
+    /// this has ended meanwhile: a checkpoint may still come of them.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">This has ended, and what was captured is gone.</exception>
+    public void BeginStoring()
+    {
+        lock (_memoryGate)
+        {
+            if (_hasEnded)
+                throw new InvalidOperationException("the machine was stopped meanwhile");
+            Memory.Complete();
+            _isBeingStored = true;
+        }
+    }
+
+    /// <summary>Nobody reads the copies any more.</summary>
+    public void EndStoring()
+    {
+        lock (_memoryGate)
+        {
+            _isBeingStored = false;
+            if (_hasEnded)
+                Memory.Dispose();
+        }
+    }
+
     /// <inheritdoc/>
     public override void Tell(CoordinatorEffect.ParticipantEffect message)
     {
@@ -50,6 +80,14 @@ internal sealed class MachineActor : ThreadedActor
         else if (message is CoordinatorEffect.SettleParticipant && _preparation is { } preparation && preparation.Round == message.Round)
             preparation.End.Cancel();
         base.Tell(message);
+    }
+
+    /// <inheritdoc/>
+    public override void Stop()
+    {
+        // Where the round under way was not waited for.
+        _preparation?.End.Cancel();
+        base.Stop();
     }
 
     // From the kick until the vCPUs are out of the guest it is some 80 µs.
@@ -74,7 +112,17 @@ internal sealed class MachineActor : ThreadedActor
 
     protected override void Settle(bool isCommitted) => Memory.Settle(isCommitted);
 
-    protected override void OnEnded() => Memory.Dispose();
+    protected override void OnEnded()
+    {
+        lock (_memoryGate)
+        {
+            _hasEnded = true;
+            if (_isBeingStored)
+                Memory.EndLog();
+            else
+                Memory.Dispose();
+        }
+    }
 
     // It does nothing by itself, so there is nothing to stop: the coordinator never parks it.
     protected override void Park()

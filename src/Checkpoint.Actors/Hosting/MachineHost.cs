@@ -87,7 +87,8 @@ internal sealed class MachineHost
     /// Stops the vCPUs, each with no IO pending, then the other threads. A vCPU that hangs in its exit handler, or a device
     /// that hangs, is left behind after the time given.
     /// </summary>
-    public async Task StopAsync(TimeSpan patience, TimeProvider time)
+    /// <returns>The names of those that were left behind.</returns>
+    public async Task<ImmutableArray<string>> StopAsync(TimeSpan patience, TimeProvider time)
     {
         foreach (var vcpu in _vcpus)
             vcpu.Stop();
@@ -95,6 +96,7 @@ internal sealed class MachineHost
         foreach (var actor in _actors)
             actor.Stop();
         await WaitAsync(_actors, patience, time).ConfigureAwait(false);
+        return [.. Participants.Where(each => !_actors[each.Index].Ended.IsCompleted).Select(each => each.Name)];
     }
 
     /// <summary>What the last round captured, memory excepted.</summary>

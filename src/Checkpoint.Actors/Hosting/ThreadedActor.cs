@@ -115,7 +115,7 @@ internal abstract class ThreadedActor : IParticipantActor, IActivity
             _thread.Wake();
     }
 
-    public void Stop()
+    public virtual void Stop()
     {
         lock (_gate)
         {

@@ -160,8 +160,16 @@ internal sealed class RunCommand : Verb
         machine.Noticed += (_, notice) => report.Notice(notice);
         if (kernel.Faults is { } faults)
             faults.PhaseSource = () => machine.Phase?.ToString();
-        // The rehearsal ends with the run: what hangs goes on, and the machine stops as ever.
-        var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round) { Ending = () => kernel.Faults?.Disarm() };
+        var run = new CheckpointedRun(machine, limits, invocation.Time, report.Round)
+        {
+            Ending = () =>
+            {
+                // The rehearsal ends with the run: what hangs goes on, and the machine stops as ever.
+                kernel.Faults?.Disarm();
+                if (cancellationToken.IsCancellationRequested)
+                    restored?.Filling?.GiveUp("the run was interrupted");
+            },
+        };
         var end = await run.UntilEndAsync(() => report.Started(kernel, guest, restored, limits, attachment.Options), cancellationToken).ConfigureAwait(false);
         // A guest whose memory does not come has not gone wrong: its checkpoint is damaged.
         if (restored?.Filling?.Failure is { } lost)
@@ -170,7 +178,8 @@ internal sealed class RunCommand : Verb
             throw lost;
         }
 
-        var verdict = guest.Verify();
+        // A vCPU that has not stopped keeps its registers to itself.
+        var verdict = machine.LeftBehind.IsEmpty ? guest.Verify() : GuestVerdict.Unknown($"{machine.LeftBehind[0]} has not stopped");
         report.Stopped(kernel, run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);
         return ExitCodeOf(vm, run, end, verdict);

@@ -56,8 +56,8 @@ internal sealed record Continuation(GuestVerdict AtCheckpoint, GuestVerdict Now,
         // A guest whose memory does not come has not gone wrong: its checkpoint is damaged.
         if (restored.Restored.Filling?.Failure is { } lost)
             throw lost;
-        var now = guest.Verify();
-        List<string> failures = [.. now.FailuresSince(before)];
+        var now = running.LeftBehind.IsEmpty ? guest.Verify() : GuestVerdict.Unknown($"{running.LeftBehind[0]} has not stopped");
+        List<string> failures = running.LeftBehind.IsEmpty ? [.. now.FailuresSince(before)] : [];
         if (ended is not null)
             failures.Insert(0, ended);
         return new Continuation(before, now, failures, ran, await running.Recorded.ConfigureAwait(false));

@@ -12,6 +12,10 @@ public sealed record GuestVerdict(
     /// <summary>The ticks that each vCPU of the timer guest has counted; empty for the others.</summary>
     public IReadOnlyList<ulong> Ticks { get; init; } = [];
 
+    /// <summary>Of a guest that cannot be looked at.</summary>
+    /// <param name="reason">Why not.</param>
+    public static GuestVerdict Unknown(string reason) => new([], [], [reason]);
+
     /// <summary>Whether registers, memory and device agree as of one moment.</summary>
     public bool Ok => Failures.Count == 0;
 

@@ -40,6 +40,7 @@ public sealed class MemoryCapture : IDisposable
     private bool _hasBase;
     private bool _leavesLog;
     private bool _isSettled = true;
+    private bool _hasLogEnded;
     private ProtectedCopy? _protected;
     private ProtectedCopy? _standby;
     private string? _obstacle;
@@ -175,11 +176,20 @@ public sealed class MemoryCapture : IDisposable
         }
     }
 
+    /// <summary>Ends the log: what the guest writes from now on nobody knows. The copies stay until <see cref="Dispose"/>.</summary>
+    public void EndLog()
+    {
+        if (_hasLogEnded)
+            return;
+        _hasLogEnded = true;
+        _dirty?.Dispose();
+    }
+
     /// <summary>Ends the log and gives the room back.</summary>
     public void Dispose()
     {
         Settle(isCommitted: false);
-        _dirty?.Dispose();
+        EndLog();
     }
 
     private void CompleteProtected(ProtectedCopy copy)

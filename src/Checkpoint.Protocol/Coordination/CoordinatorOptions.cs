@@ -43,8 +43,8 @@ public sealed record CoordinatorOptions
     public TimeSpan RestoreDeadline { get; init => field = OptionLimits.Deadline(value); } = TimeSpan.FromMinutes(10);
 
     /// <summary>
-    /// How long a stop waits for the round under way and for the store. What hangs for longer is left behind, with the machine's
-    /// lock, until the process ends.
+    /// How long a stop waits for the round under way, and then as long again for what is being stored. What hangs for longer is left
+    /// behind, with the machine's lock, until it has ended.
     /// </summary>
     public TimeSpan StopDeadline { get; init => field = OptionLimits.Deadline(value); } = TimeSpan.FromSeconds(30);
 
