@@ -16,6 +16,13 @@ internal static class SystemMessages
     /// <summary>The message without the period at its end, as ours go on behind it.</summary>
     public static string Of(Exception exception) => exception.Message.TrimEnd('.', ' ');
 
+    /// <summary>Whether it was for want of room.</summary>
+    /// <param name="exception">What the system said.</param>
+    public static bool IsFull(Exception exception) => exception is IOException && IsFull(exception.HResult);
+
+    /// <summary>Whether an error number says that there is no room.</summary>
+    public static bool IsFull(int errno) => errno is Enospc or Edquot;
+
     /// <summary>What to do about a file that cannot be opened or written.</summary>
     /// <param name="exception">What the system said; an <see cref="IOException"/> has the error's number in <see cref="Exception.HResult"/>.</param>
     public static string AdviceOn(Exception exception) => exception is UnauthorizedAccessException ? "check its permissions" : exception.HResult switch

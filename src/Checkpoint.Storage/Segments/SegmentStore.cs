@@ -80,7 +80,7 @@ public sealed class SegmentStore
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             throw new StoreException(
-                StoreFailure.Unusable,
+                SystemMessages.IsFull(exception) ? StoreFailure.Full : StoreFailure.Unusable,
                 $"the segment {path} cannot be written: {SystemMessages.Of(exception)}; {SystemMessages.AdviceOn(exception)}",
                 exception);
         }
