@@ -262,7 +262,7 @@ public sealed class AttachedMachine : IAsyncDisposable
         CheckpointOutcome outcome = reply switch
         {
             CoordinatorReply.Committed committed => new CheckpointOutcome.Committed(committed.Checkpoint, committed.Pruned, _time.GetElapsedTime(begun)),
-            CoordinatorReply.Aborted aborted => new CheckpointOutcome.Aborted(aborted.Abort),
+            CoordinatorReply.Aborted aborted => new CheckpointOutcome.Aborted(aborted.Abort) { Pruned = aborted.Pruned },
             CoordinatorReply.Refused refused => new CheckpointOutcome.Refused(refused.Obstacle),
             _ => throw new UnreachableException($"A checkpoint was answered by {reply.GetType().Name}."),
         };

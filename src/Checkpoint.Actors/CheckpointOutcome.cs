@@ -18,7 +18,11 @@ public abstract record CheckpointOutcome
     public sealed record Committed(MachineEvent.CheckpointCommitted Checkpoint, ImmutableArray<long> Pruned, TimeSpan Durable) : CheckpointOutcome;
 
     /// <summary>The round was given up; nothing of it is visible and the guest runs on.</summary>
-    public sealed record Aborted(MachineEvent.CheckpointAborted Abort) : CheckpointOutcome;
+    public sealed record Aborted(MachineEvent.CheckpointAborted Abort) : CheckpointOutcome
+    {
+        /// <summary>The checkpoints that retention took to make room, where the disk was full.</summary>
+        public ImmutableArray<long> Pruned { get; init; } = [];
+    }
 
     /// <summary>The round was not begun.</summary>
     public sealed record Refused(Refusal Obstacle) : CheckpointOutcome;

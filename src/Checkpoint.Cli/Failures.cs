@@ -30,6 +30,7 @@ internal static class Failures
         StoreException { Failure: StoreFailure.NotFound } => (ExitCode.NotFound, exception.Message),
         StoreException { Failure: StoreFailure.BadUri } => (ExitCode.Usage, exception.Message),
         StoreException { Failure: StoreFailure.Damaged } => (ExitCode.Damaged, exception.Message),
+        StoreException { Failure: StoreFailure.Full } => (ExitCode.Failed, $"{exception.Message}; with a little room 'checkpoint run --from REF --keep N' prunes the older checkpoints"),
         StoreException => (ExitCode.Failed, exception.Message),
         FaultFileException => (ExitCode.Usage, exception.Message),
         TimeoutException => (ExitCode.Failed, exception.Message),

@@ -17,6 +17,9 @@ public enum StoreFailure
 
     /// <summary>What was given as a store's URI is none, or names a kind of store that there is not: nothing was tried.</summary>
     BadUri,
+
+    /// <summary>The disk is full: nothing was written.</summary>
+    Full,
 }
 
 /// <summary>The store cannot do what was asked. The message is one line: what, where and what to do.</summary>

@@ -44,45 +44,16 @@ public sealed class DeviceFailureTests
     [InlineData(DeviceCall.Capture, "device probe was not captured within 800 ms of the round's beginning")]
     public async Task A_device_that_hangs_aborts_the_round_by_name_while_the_guest_runs_on(DeviceCall where, string reason)
     {
-        await using var bench = Bench.Open();
         using var hang = new Hang();
-        var device = new ProbeDevice();
-        using var guest = bench.Guest();
-        var exits = new ExitProbe(guest, 2);
-        await using var machine = await bench.AttachAsync(guest, s_impatient, exits, [device]);
-        machine.Start();
-
-        device.On = call => { if (call == where) hang.Enter(); };
-        var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await machine.CheckpointAsync().WaitAsync(TimeSpan.FromSeconds(15)));
-        Assert.Equal((reason, "device probe"), (aborted.Abort.Reason, aborted.Abort.Participant));
-        await exits.AllVcpusGoOnAsync();
-        await AssertAbortIsAllThatIsLeftAsync(bench, aborted.Abort);
-
-        hang.End();
-        await UntilCommittedAsync(machine);
-        await bench.RestoreAndRunOnAsync(1);
+        var device = new ProbeDevice { On = call => { if (call == where) hang.Enter(); } };
+        await AssertAbortsWhileItHangsAsync(device, hang, "device probe", reason);
     }
 
     [KvmFact]
     public async Task A_device_without_threads_that_hangs_keeps_no_vcpu_whichever_parked_last()
     {
-        await using var bench = Bench.Open();
         using var hang = new Hang();
-        var device = new PassiveDevice(hang.Enter);
-        using var guest = bench.Guest();
-        var exits = new ExitProbe(guest, 2);
-        await using var machine = await bench.AttachAsync(guest, s_impatient, exits, [device]);
-        machine.Start();
-
-        var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await machine.CheckpointAsync().WaitAsync(TimeSpan.FromSeconds(15)));
-        Assert.Equal(("machine was not captured within 800 ms of the round's beginning", "machine"), (aborted.Abort.Reason, aborted.Abort.Participant));
-        Assert.True(hang.Begun.IsCompleted);
-        await exits.AllVcpusGoOnAsync();
-        await AssertAbortIsAllThatIsLeftAsync(bench, aborted.Abort);
-
-        hang.End();
-        await UntilCommittedAsync(machine);
-        await bench.RestoreAndRunOnAsync(1);
+        await AssertAbortsWhileItHangsAsync(new PassiveDevice(hang.Enter), hang, "machine", "machine was not captured within 800 ms of the round's beginning");
     }
 
     [KvmFact]
@@ -133,6 +104,25 @@ public sealed class DeviceFailureTests
         Assert.Equal("device probe did not park within 400 ms", aborted.Abort.Reason);
         hang.End();
         await UntilCommittedAsync(machine);
+    }
+
+    private static async Task AssertAbortsWhileItHangsAsync(IDeviceState device, Hang hang, string participant, string reason)
+    {
+        await using var bench = Bench.Open();
+        using var guest = bench.Guest();
+        var exits = new ExitProbe(guest, 2);
+        await using var machine = await bench.AttachAsync(guest, s_impatient, exits, [device]);
+        machine.Start();
+
+        var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await machine.CheckpointAsync().WaitAsync(TimeSpan.FromSeconds(15)));
+        Assert.Equal((reason, participant), (aborted.Abort.Reason, aborted.Abort.Participant));
+        Assert.True(hang.Begun.IsCompleted);
+        await exits.AllVcpusGoOnAsync();
+        await AssertAbortIsAllThatIsLeftAsync(bench, aborted.Abort);
+
+        hang.End();
+        await UntilCommittedAsync(machine);
+        await bench.RestoreAndRunOnAsync(1);
     }
 
     private sealed class PassiveDevice(Action capturing) : IDeviceState

@@ -60,7 +60,7 @@ internal sealed class PartsStore(
             return outcome switch
             {
                 AppendOutcome.Committed or AppendOutcome.Conflict => new CoordinatorInput.PartsStored(effect.Round, parts),
-                AppendOutcome.Refused refused => NotStored(effect.Round, refused.Reason),
+                AppendOutcome.Refused refused => NotStored(effect.Round, refused.Reason, refused.HasNoRoom),
                 AppendOutcome.Unknown unknown => NotStored(effect.Round, unknown.Reason, isDoubtful: true),
                 _ => throw new System.Diagnostics.UnreachableException($"Unknown outcome {outcome.GetType().Name}."),
             };
@@ -72,7 +72,7 @@ internal sealed class PartsStore(
         catch (Exception failure)
         {
             // Whatever it was, the round must end and say so: the guest runs on.
-            return NotStored(effect.Round, failure.Message);
+            return NotStored(effect.Round, failure.Message, failure is StoreException { Failure: StoreFailure.Full });
         }
     }
 
@@ -138,11 +138,11 @@ internal sealed class PartsStore(
         return outcome;
     }
 
-    private CoordinatorInput.PartsNotStored NotStored(RoundId round, string reason, bool isDoubtful = false)
+    private CoordinatorInput.PartsNotStored NotStored(RoundId round, string reason, bool hasNoRoom = false, bool isDoubtful = false)
     {
         // After a sync that failed the next one may succeed and prove nothing; so nothing is appended before the disk is proven.
         if (isDoubtful)
             _doubt = reason;
-        return new CoordinatorInput.PartsNotStored(round, $"the checkpoint could not be stored: {reason}");
+        return new CoordinatorInput.PartsNotStored(round, $"the checkpoint could not be stored: {reason}", hasNoRoom);
     }
 }

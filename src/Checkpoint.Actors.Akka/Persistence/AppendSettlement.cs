@@ -39,7 +39,7 @@ internal sealed class AppendSettlement
         var outcome = await journal.AppendAsync(_instead, cancellationToken).ConfigureAwait(false);
         // A conflict: something stands there. The stream says what.
         if (outcome is not (AppendOutcome.Committed or AppendOutcome.Conflict))
-            throw new StoreException(StoreFailure.Unusable, $"the write cannot be settled: {outcome}");
+            throw new StoreException(StoreFailure.Unusable, $"the write cannot be settled: {outcome.Obstacle}");
     }
 
     /// <summary>Tries once, on a thread that may block, for no longer than the time given.</summary>

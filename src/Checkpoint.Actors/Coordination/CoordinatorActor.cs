@@ -244,7 +244,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         catch (Exception failure)
         {
             // Whatever it was, the round must end and say so: the guest runs on.
-            _reports.Hear(new CoordinatorInput.PartsNotStored(parts.Round, $"the checkpoint could not be stored: {failure.Message}"));
+            _reports.Hear(new CoordinatorInput.PartsNotStored(parts.Round, $"the checkpoint could not be stored: {failure.Message}", failure is StoreException { Failure: StoreFailure.Full }));
         }
     }
 
@@ -268,7 +268,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
             {
                 AppendOutcome.Committed committed => new AppendResult.Committed(committed.Head),
                 AppendOutcome.Conflict => new AppendResult.Conflict(),
-                AppendOutcome.Refused refused => new AppendResult.Refused(refused.Reason),
+                AppendOutcome.Refused refused => new AppendResult.Refused(refused.Reason, refused.HasNoRoom),
                 AppendOutcome.Unknown unknown => Unknown(append, unknown.Reason),
                 _ => throw new UnreachableException($"Unknown outcome {outcome.GetType().Name}."),
             };

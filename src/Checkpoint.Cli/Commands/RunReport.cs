@@ -55,11 +55,12 @@ internal sealed class RunReport(Invocation invocation, string vm, TimeSpan? maxP
             case CheckpointOutcome.Committed committed:
                 Committed(committed);
                 break;
-            case CheckpointOutcome.Aborted { Abort: var abort }:
-                Aborted(abort);
+            case CheckpointOutcome.Aborted aborted:
+                Aborted(aborted);
                 break;
             case CheckpointOutcome.Refused refused:
-                Aborted(new MachineEvent.CheckpointAborted(refused.Obstacle.Describe(), null, null, null) { At = invocation.Time.GetUtcNow() });
+                Aborted(new CheckpointOutcome.Aborted(
+                    new MachineEvent.CheckpointAborted(refused.Obstacle.Describe(), null, null, null) { At = invocation.Time.GetUtcNow() }));
                 break;
             default:
                 break;
@@ -166,15 +167,16 @@ internal sealed class RunReport(Invocation invocation, string vm, TimeSpan? maxP
             + $"{Duration.FormatUs(line.DurableUs),10} {ByteSize.Format(line.StateBytes),10} {ByteSize.Format(line.SegmentBytes),10} {line.Pruned.Count,7}{(isOver is true ? "  over --max-pause" : "")}");
     }
 
-    private void Aborted(MachineEvent.CheckpointAborted abort)
+    private void Aborted(CheckpointOutcome.Aborted aborted)
     {
+        var abort = aborted.Abort;
         if (invocation.IsJson)
         {
             var register = abort.Register is { } id ? RegisterNames.NameOf(id) : null;
-            _lines.Add(JsonLine.Of(new AbortedLine(vm, abort.Reason, abort.Participant, register, abort.Errno), LineContext.Default.AbortedLine));
+            _lines.Add(JsonLine.Of(new AbortedLine(vm, abort.Reason, abort.Participant, register, abort.Errno, aborted.Pruned), LineContext.Default.AbortedLine));
             return;
         }
 
-        Say($"   aborted {abort.Reason}");
+        Say($"   aborted {abort.Reason}{(aborted.Pruned.IsEmpty ? "" : $"; pruned to make room: {aborted.Pruned.Length}")}");
     }
 }

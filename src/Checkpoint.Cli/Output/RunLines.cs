@@ -65,7 +65,7 @@ internal sealed record CommittedLine(
 }
 
 /// <summary>A round ended without a checkpoint; the guest runs on.</summary>
-internal sealed record AbortedLine(string Vm, string Reason, string? Participant, string? Register, int? Errno)
+internal sealed record AbortedLine(string Vm, string Reason, string? Participant, string? Register, int? Errno, IReadOnlyList<long> Pruned)
 {
     [JsonPropertyOrder(-1)]
     public string Event { get; } = "aborted";

@@ -26,7 +26,7 @@ public sealed partial class Coordinator
             round.AllResumed = now;
         if (round.Abort is not null)
         {
-            AppendAbort(effects);
+            AppendAbort(now, effects);
             return;
         }
 
@@ -72,23 +72,38 @@ public sealed partial class Coordinator
         return taking with { PrepareUs = round.Begun.MonotonicUs - round.Requested.MonotonicUs, MaxPauseUs = (long?)_options.MaxPause?.TotalMicroseconds };
     }
 
-    private void OnNotStored(string reason, in Moment now, List<CoordinatorEffect> effects)
+    private void OnNotStored(CoordinatorInput.PartsNotStored lost, in Moment now, List<CoordinatorEffect> effects)
     {
         if (IsStoringOver())
             return;
-        _round!.Abort = new MachineEvent.CheckpointAborted(reason, null, null, null) { At = now.Wall };
+        _round!.Abort = new MachineEvent.CheckpointAborted(lost.Reason, null, null, null) { At = now.Wall };
+        _round.HasNoRoom = lost.HasNoRoom;
         CommitIfComplete(now, effects);
     }
 
     // The first word about the parts counts; another one is a double.
     private bool IsStoringOver() => _round!.Parts is not null || _round.Abort is not null;
 
-    private void AppendAbort(List<CoordinatorEffect> effects)
+    private void AppendAbort(in Moment now, List<CoordinatorEffect> effects)
     {
         var round = _round!;
         effects.Add(new CoordinatorEffect.DiscardParts(round.Id));
         Settle(round.Id, isCommitted: false, effects);
-        Append(new PendingAppend(++_lastAppend, round.Request.RequestId, new CoordinatorReply.Aborted(round.Abort!), [round.Abort!], [], null), effects);
+        // No commit comes while the disk is full, so what one would have taken with it goes now.
+        ImmutableArray<long> pruned = round.HasNoRoom && _options.Keep is { } keep ? Retention.Select(History, keep) : [];
+        var reply = new CoordinatorReply.Aborted(round.Abort!) { Pruned = pruned };
+        if (round.HasNoRoom && pruned.IsEmpty)
+        {
+            // An event for every try would take the room that is left, which it takes to prune anything.
+            effects.Add(new CoordinatorEffect.Reply(round.Request.RequestId, reply));
+            BecomeIdle(now, effects);
+            return;
+        }
+
+        ImmutableArray<MachineEvent> events = pruned.IsEmpty
+            ? [round.Abort!]
+            : [round.Abort!, new MachineEvent.CheckpointPruned(pruned) { At = now.Wall }];
+        Append(new PendingAppend(++_lastAppend, round.Request.RequestId, reply, events, pruned, null) { LeavesDocuments = round.HasNoRoom }, effects);
     }
 
     private void Decide(CoordinatorInput.Request request, in Moment now, List<CoordinatorEffect> effects)
@@ -150,7 +165,8 @@ public sealed partial class Coordinator
     {
         _pending = pending;
         Phase = RoundPhase.Appending;
-        effects.Add(new CoordinatorEffect.Append(pending.AppendId, History.Head, pending.Events, pending.StateOf, pending.Pruned));
+        ImmutableArray<long> documents = pending.LeavesDocuments ? [] : _documentsLeft.AddRange(pending.Pruned);
+        effects.Add(new CoordinatorEffect.Append(pending.AppendId, History.Head, pending.Events, pending.StateOf, documents));
     }
 
     private void OnAppendEnded(AppendResult result, in Moment now, List<CoordinatorEffect> effects)
@@ -164,7 +180,7 @@ public sealed partial class Coordinator
                 Fence(new Refusal.OwnershipLost(), effects);
                 break;
             case AppendResult.Refused refused:
-                FinishWithoutWriting(_pending!, $"the journal refused to write: {refused.Reason}", now, effects);
+                OnRefused(refused, now, effects);
                 break;
             case AppendResult.Unknown:
                 // Only the stream can tell whether it was written; until then this coordinator decides nothing.
@@ -176,6 +192,21 @@ public sealed partial class Coordinator
             default:
                 throw new UnreachableException($"Unknown end of an append {result.GetType().Name}.");
         }
+    }
+
+    private void OnRefused(AppendResult.Refused refused, in Moment now, List<CoordinatorEffect> effects)
+    {
+        var reason = $"the journal refused to write: {refused.Reason}";
+        if (!refused.HasNoRoom || _pending!.StateOf is null)
+        {
+            FinishWithoutWriting(_pending!, reason, now, effects);
+            return;
+        }
+
+        // With its parts gone there may be room enough for the end of the round.
+        _round!.Abort = new MachineEvent.CheckpointAborted(reason, null, null, null) { At = now.Wall };
+        _round.HasNoRoom = true;
+        AppendAbort(now, effects);
     }
 
     private void OnRecovered(CoordinatorInput.Recovered recovered, in Moment now, List<CoordinatorEffect> effects)
@@ -212,6 +243,7 @@ public sealed partial class Coordinator
     {
         var segments = pending.Pruned.Select(number => History.Live[number].Segment).OfType<SegmentPart>().ToImmutableArray();
         History = history;
+        _documentsLeft = pending.LeavesDocuments ? _documentsLeft.AddRange(pending.Pruned) : [];
         if (pending.StateOf is { } round)
             Settle(round, isCommitted: true, effects);
         effects.Add(new CoordinatorEffect.Reply(pending.RequestId, pending.Reply));
@@ -225,7 +257,7 @@ public sealed partial class Coordinator
         var reply = pending.Reply switch
         {
             // The round is over either way; that its abort is not on record changes nothing for the caller.
-            CoordinatorReply.Aborted aborted => aborted,
+            CoordinatorReply.Aborted aborted => aborted with { Pruned = [] },
             CoordinatorReply.Committed => new CoordinatorReply.Aborted(
                 new MachineEvent.CheckpointAborted(reason, null, null, null) { At = now.Wall }),
             _ => (CoordinatorReply)new CoordinatorReply.Refused(new Refusal.JournalRefused(reason)),
@@ -281,6 +313,9 @@ public sealed partial class Coordinator
         ImmutableArray<long> Pruned,
         RoundId? StateOf)
     {
+        /// <summary>Whether the state documents of what is pruned go with a later append: deleting them changes many pages of a database.</summary>
+        public bool LeavesDocuments { get; init; }
+
         /// <summary>The stream's end if it was written; known where the append's end is not.</summary>
         public JournalHead? Intended { get; init; }
 

@@ -103,7 +103,7 @@ public sealed partial class Coordinator
         else if (Phase == RoundPhase.Storing && _round!.Awaited <= 0)
             CommitIfComplete(now, effects);
         else if (Phase == RoundPhase.Aborting && _round!.Awaited <= 0)
-            AppendAbort(effects);
+            AppendAbort(now, effects);
     }
 
     private void ResumeVcpus(in Moment now, List<CoordinatorEffect> effects)
@@ -176,7 +176,7 @@ public sealed partial class Coordinator
                 ContinueResume(now, effects);
                 break;
             case RoundPhase.Aborting when Phase == RoundPhase.Aborting:
-                AppendAbort(effects);
+                AppendAbort(now, effects);
                 break;
             default:
                 break;

@@ -38,6 +38,9 @@ public sealed partial class Coordinator
     private readonly ParticipantFailure?[] _gone;
     private readonly Queue<CoordinatorInput.Request> _waiting = new();
     private Round? _round;
+
+    // State documents of pruned checkpoints that are still there: to delete them took more room than there was.
+    private ImmutableArray<long> _documentsLeft = [];
     private PendingAppend? _pending;
     private CoordinatorInput.Stop? _stop;
     private bool _devicesToldToPark;
@@ -101,7 +104,7 @@ public sealed partial class Coordinator
                 OnStored(stored.Parts, now, effects);
                 break;
             case CoordinatorInput.PartsNotStored lost when IsCurrent(lost.Round) && Phase == RoundPhase.Storing:
-                OnNotStored(lost.Reason, now, effects);
+                OnNotStored(lost, now, effects);
                 break;
             case CoordinatorInput.AppendEnded ended when Phase == RoundPhase.Appending && ended.AppendId == _pending?.AppendId:
                 OnAppendEnded(ended.Result, now, effects);

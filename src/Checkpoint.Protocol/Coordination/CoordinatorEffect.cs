@@ -81,7 +81,11 @@ public abstract record CoordinatorReply
     public sealed record Committed(MachineEvent.CheckpointCommitted Checkpoint, ImmutableArray<long> Pruned) : CoordinatorReply;
 
     /// <summary>The round was given up; all participants that answer are running.</summary>
-    public sealed record Aborted(MachineEvent.CheckpointAborted Abort) : CoordinatorReply;
+    public sealed record Aborted(MachineEvent.CheckpointAborted Abort) : CoordinatorReply
+    {
+        /// <summary>What retention took to make room, where there was none.</summary>
+        public ImmutableArray<long> Pruned { get; init; } = [];
+    }
 
     /// <summary>The request was not begun.</summary>
     public sealed record Refused(Refusal Obstacle) : CoordinatorReply;

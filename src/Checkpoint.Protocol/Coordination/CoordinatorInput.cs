@@ -61,7 +61,10 @@ public abstract record CoordinatorInput
     public sealed record PartsStored(RoundId Round, StoredParts Parts) : CoordinatorInput;
 
     /// <summary>The parts could not be stored; what was written will be swept.</summary>
-    public sealed record PartsNotStored(RoundId Round, string Reason) : CoordinatorInput;
+    /// <param name="Round">Which round.</param>
+    /// <param name="Reason">One line.</param>
+    /// <param name="HasNoRoom">Whether the disk is full: then what retention would take with a commit goes at once.</param>
+    public sealed record PartsNotStored(RoundId Round, string Reason, bool HasNoRoom = false) : CoordinatorInput;
 
     /// <summary>An append has ended.</summary>
     public sealed record AppendEnded(long AppendId, AppendResult Result) : CoordinatorInput;
@@ -117,7 +120,9 @@ public abstract record AppendResult
     public sealed record Conflict : AppendResult;
 
     /// <summary>Certainly nothing was written.</summary>
-    public sealed record Refused(string Reason) : AppendResult;
+    /// <param name="Reason">One line.</param>
+    /// <param name="HasNoRoom">Whether the disk is full.</param>
+    public sealed record Refused(string Reason, bool HasNoRoom = false) : AppendResult;
 
     /// <summary>It may have been written or not; only the stream can tell.</summary>
     /// <param name="Reason">One line.</param>

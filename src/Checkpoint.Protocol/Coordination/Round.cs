@@ -95,6 +95,9 @@ internal sealed class Round
     /// <summary>Why the round was given up; null while it is not.</summary>
     public MachineEvent.CheckpointAborted? Abort { get; set; }
 
+    /// <summary>Whether it was given up because the disk is full.</summary>
+    public bool HasNoRoom { get; set; }
+
     public bool MarkPrepared(int participant) => Mark(participant, Reported.Prepared);
 
     public void MarkParked(int participant) => Mark(participant, Reported.Parked);

@@ -53,7 +53,7 @@ internal sealed class FaultyFiles(ISegmentFiles inner, FaultPlan faults) : ISegm
         // Each machine has a folder of its own, which bears its name.
         var folder = call == FaultCalls.FolderSync ? path : Path.GetDirectoryName(path);
         if (StoreFault.Take(faults, new FaultSite(call, Participant) { Machine = Path.GetFileName(folder), Path = path }) is { } errno)
-            throw new IOException($"{call} of {path} failed: {StoreFault.Describe(errno)}");
+            throw new IOException($"{call} of {path} failed: {StoreFault.Describe(errno)}", errno);
     }
 
     private sealed class FaultyFile(ISegmentFile file, string path, FaultyFiles files) : ISegmentFile

@@ -19,7 +19,7 @@ public sealed class FaultyJournal(IJournal inner, FaultPlan faults) : IJournal
         switch (hit.Action)
         {
             case FaultAction.Fail fail:
-                return new AppendOutcome.Refused(StoreFault.Describe(fail.Errno));
+                return new AppendOutcome.Refused(StoreFault.Describe(fail.Errno), SystemMessages.IsFull(fail.Errno));
             case FaultAction.Refuse refuse:
                 return new AppendOutcome.Refused($"{refuse.Reason} (injected)");
             case FaultAction.Unknown unknown:

@@ -34,6 +34,15 @@ public abstract record AppendOutcome
     {
     }
 
+    /// <summary>Why it is not durable, as one line; null where it is.</summary>
+    public string? Obstacle => this switch
+    {
+        Conflict conflict => $"{conflict.Reason}; try again",
+        Refused refused => refused.Reason,
+        Unknown unknown => $"nobody knows whether it was written ({unknown.Reason}); try again",
+        _ => null,
+    };
+
     /// <summary>All of it is durable.</summary>
     /// <param name="Head">The stream's new end.</param>
     public sealed record Committed(JournalHead Head) : AppendOutcome;
@@ -43,8 +52,9 @@ public abstract record AppendOutcome
     public sealed record Conflict(string Reason) : AppendOutcome;
 
     /// <summary>Certainly nothing was written; the stream is as it was. The reason is one line: full, busy, read-only.</summary>
-    /// <param name="Reason">What happened, as one line.</param>
-    public sealed record Refused(string Reason) : AppendOutcome;
+    /// <param name="Reason">What happened and what to do, as one line.</param>
+    /// <param name="HasNoRoom">Whether the disk is full.</param>
+    public sealed record Refused(string Reason, bool HasNoRoom = false) : AppendOutcome;
 
     /// <summary>It may or may not be written. The writer must recover from the journal before it goes on.</summary>
     /// <param name="Reason">What happened, as one line.</param>

@@ -14,8 +14,10 @@ internal interface ISegmentFiles
     /// <exception cref="IOException">There is one already, or it cannot be made.</exception>
     ISegmentFile CreateNew(string path);
 
-    /// <summary>Opens a file for reading; it stays readable when its name is deleted.</summary>
+    /// <summary>Opens a file for reading, without waiting for anybody; it stays readable when its name is deleted.</summary>
     /// <exception cref="FileNotFoundException">There is none.</exception>
+    /// <exception cref="InvalidDataException">Something else than a file has its name; the message says what.</exception>
+    /// <exception cref="IOException">It cannot be opened; the error's number is in <see cref="Exception.HResult"/> where it is known.</exception>
     ISegmentFile OpenRead(string path);
 
     /// <summary>Gives a file another name in the same folder, which nobody has.</summary>

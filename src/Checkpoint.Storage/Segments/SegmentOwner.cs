@@ -67,7 +67,11 @@ internal sealed class SegmentOwner(string folder, string? store, bool beside)
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new StoreException(StoreFailure.Unusable, $"the segments folder {folder} does not say whose it is: {SystemMessages.Of(exception)}; check its permissions", exception);
+            throw new StoreException(StoreFailure.Unusable, $"the segments folder {folder} does not say whose it is: {SystemMessages.Of(exception)}; {SystemMessages.AdviceOn(exception)}", exception);
+        }
+        catch (InvalidDataException exception)
+        {
+            throw new StoreException(StoreFailure.Unusable, $"the segments folder {folder} does not say whose it is, at {FileName}: {exception.Message}; remove that", exception);
         }
 
         if (found == store)
@@ -84,12 +88,12 @@ internal sealed class SegmentOwner(string folder, string? store, bool beside)
     {
         try
         {
-            using var file = File.OpenHandle(_path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+            using var file = FileSync.OpenRegular(_path);
             Span<byte> content = stackalloc byte[LongestIdBytes];
             var text = Encoding.ASCII.GetString(content[..RandomAccess.Read(file, content, 0)]).Trim();
             return text.Length > 0 && text.All(char.IsAsciiLetterOrDigit) ? text : "nothing that is an id";
         }
-        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        catch (FileNotFoundException)
         {
             return null;
         }

@@ -132,12 +132,13 @@ public sealed class SegmentReader : IDisposable
 
     /// <summary>Opens a segment and checks all of it but its pages.</summary>
     /// <exception cref="IntegrityException">It is missing, or not the file that the event names.</exception>
+    /// <exception cref="StoreException">It cannot be opened, which says nothing of its content.</exception>
     internal static SegmentReader Open(ISegmentFiles files, string path, SegmentIdentity identity, SegmentPart part, bool pastCache)
     {
         ISegmentFile? file = null;
         try
         {
-            file = files.OpenRead(path);
+            file = OpenFile(files, path);
             var index = SegmentIndex.Load(file, identity, part);
             var reader = new SegmentReader(file, identity.Vm, PartName(part), identity, index) { ReadsPastCache = pastCache && !file.WasRead };
             file = null;
@@ -147,7 +148,7 @@ public sealed class SegmentReader : IDisposable
         {
             throw Damaged(identity, part, exception.Message, exception);
         }
-        catch (Exception exception) when (exception is FileNotFoundException or DirectoryNotFoundException)
+        catch (FileNotFoundException exception)
         {
             throw Damaged(identity, part, $"the file {path} is missing", exception);
         }
@@ -155,13 +156,23 @@ public sealed class SegmentReader : IDisposable
         {
             throw Damaged(identity, part, $"it cannot be read: {SystemMessages.Of(exception)}", exception);
         }
-        catch (UnauthorizedAccessException exception)
-        {
-            throw new StoreException(StoreFailure.Unusable, $"the segment {path} cannot be opened: {SystemMessages.Of(exception)}; check its permissions", exception);
-        }
         finally
         {
             file?.Dispose();
+        }
+    }
+
+    // What the disk does not give back is as good as damaged. That a file cannot be opened says nothing of what is in it.
+    private static ISegmentFile OpenFile(ISegmentFiles files, string path)
+    {
+        try
+        {
+            return files.OpenRead(path);
+        }
+        catch (Exception exception) when (exception is IOException and not FileNotFoundException or UnauthorizedAccessException)
+        {
+            throw new StoreException(
+                StoreFailure.Unusable, $"the segment {path} cannot be opened: {SystemMessages.Of(exception)}; {SystemMessages.AdviceOn(exception)}", exception);
         }
     }
 

@@ -80,8 +80,8 @@ public sealed class SegmentStore
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             throw new StoreException(
-                StoreFailure.Unusable,
-                $"the segment {path} cannot be written: {SystemMessages.Of(exception)}; check the space and the permissions there",
+                SystemMessages.IsFull(exception) ? StoreFailure.Full : StoreFailure.Unusable,
+                $"the segment {path} cannot be written: {SystemMessages.Of(exception)}; {SystemMessages.AdviceOn(exception)}",
                 exception);
         }
     }
@@ -133,7 +133,7 @@ public sealed class SegmentStore
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
-            throw new StoreException(StoreFailure.Unusable, $"the segment {path} cannot be deleted: {SystemMessages.Of(exception)}; check its permissions", exception);
+            throw new StoreException(StoreFailure.Unusable, $"the segment {path} cannot be deleted: {SystemMessages.Of(exception)}; {SystemMessages.AdviceOn(exception)}", exception);
         }
     }
 

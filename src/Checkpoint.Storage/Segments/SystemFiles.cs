@@ -14,8 +14,7 @@ internal sealed class SystemFiles : ISegmentFiles
 
     public ISegmentFile CreateNew(string path) => new SystemFile(OwnerOnly.CreateFile(path, mustBeNew: true));
 
-    public ISegmentFile OpenRead(string path) =>
-        new SystemFile(File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete));
+    public ISegmentFile OpenRead(string path) => new SystemFile(FileSync.OpenRegular(path));
 
     public void Rename(string from, string to) => File.Move(from, to, overwrite: false);
 

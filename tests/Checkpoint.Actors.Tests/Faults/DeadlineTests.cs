@@ -119,13 +119,7 @@ public sealed class DeadlineTests : IDisposable
         await using var engine = Open(new CoordinatorOptions());
         using var kvm = new FaultyKvm(_kvm, _faults);
         using var guest = Guest(kvm);
-        await using var machine = await engine.AttachAsync(Bench.Vm, Attachment(guest));
-        // A vCPU that does not run yet is not kicked.
-        var runs = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _faults.Injected += _ => runs.TrySetResult();
-        _faults.On("KVM_RUN", vcpu: 1, call: 1).Delay(TimeSpan.FromTicks(1));
-        machine.Start();
-        await runs.Task;
+        await using var machine = await UntilVcpu1RunsAsync(engine, guest);
         _faults.On(FaultCalls.Kick, vcpu: 1, call: 1).Fail(Errno.EAGAIN);
         var aborted = Assert.IsType<CheckpointOutcome.Aborted>(await machine.CheckpointAsync());
         Assert.Equal(("vcpu 1", Errno.EAGAIN), (aborted.Abort.Participant, aborted.Abort.Errno));
@@ -138,12 +132,7 @@ public sealed class DeadlineTests : IDisposable
         await using var engine = Open(new CoordinatorOptions());
         using var kvm = new FaultyKvm(_kvm, _faults);
         using var guest = Guest(kvm);
-        await using var machine = await engine.AttachAsync(Bench.Vm, Attachment(guest));
-        var runs = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        _faults.Injected += _ => runs.TrySetResult();
-        _faults.On("KVM_RUN", vcpu: 1, call: 1).Delay(TimeSpan.FromTicks(1));
-        machine.Start();
-        await runs.Task;
+        await using var machine = await UntilVcpu1RunsAsync(engine, guest);
         var failing = _faults.On(FaultCalls.Kick, vcpu: 1).Fail(Errno.EAGAIN);
         var vcpu = machine.Coordinator.Host.Actors.OfType<VcpuActor>().ElementAt(1);
         Assert.True(await vcpu.SuspendAsync().WaitAsync(TimeSpan.FromSeconds(60)));
@@ -158,6 +147,18 @@ public sealed class DeadlineTests : IDisposable
         _faults.Disarm();
         _kvm.Dispose();
         _folder.Delete(recursive: true);
+    }
+
+    // A vCPU that does not run yet is not kicked.
+    private async Task<AttachedMachine> UntilVcpu1RunsAsync(CheckpointEngine engine, GuestMachine guest)
+    {
+        var machine = await engine.AttachAsync(Bench.Vm, Attachment(guest));
+        var runs = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _faults.Injected += _ => runs.TrySetResult();
+        _faults.On("KVM_RUN", vcpu: 1, call: 1).Delay(TimeSpan.FromTicks(1));
+        machine.Start();
+        await runs.Task;
+        return machine;
     }
 
     private CheckpointEngine Open(CoordinatorOptions defaults) =>

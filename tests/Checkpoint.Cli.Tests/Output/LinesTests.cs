@@ -10,9 +10,9 @@ public class LinesTests
     [Fact]
     public void A_line_has_its_event_first_snake_case_names_and_nulls_for_what_is_not_there()
     {
-        var line = new AbortedLine("a", "vcpu 1 did not park", "vcpu 1", null, null);
+        var line = new AbortedLine("a", "vcpu 1 did not park", "vcpu 1", null, null, []);
         Assert.Equal(
-            """{"event":"aborted","vm":"a","reason":"vcpu 1 did not park","participant":"vcpu 1","register":null,"errno":null}""" + "\n",
+            """{"event":"aborted","vm":"a","reason":"vcpu 1 did not park","participant":"vcpu 1","register":null,"errno":null,"pruned":[]}""" + "\n",
             JsonLine.Of(line, LineContext.Default.AbortedLine));
     }
 

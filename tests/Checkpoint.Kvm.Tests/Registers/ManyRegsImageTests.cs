@@ -1,9 +1,6 @@
 using Checkpoint.Kvm.Device;
-using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Device.Simulated;
-using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Registers;
-using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.State;
 
 namespace Checkpoint.Kvm.Tests.Registers;
@@ -12,22 +9,12 @@ public sealed class ManyRegsImageTests : IDisposable
 {
     private const int MostCalls = 24;
 
-    private readonly FaultPlan _faults = new();
-    private readonly FaultyKvm _kvm;
-    private readonly GuestMachine _guest;
-
-    public ManyRegsImageTests()
-    {
-        _kvm = new FaultyKvm(new SimulatedKvm(new SimulatedKvmOptions { Architecture = MachineArchitecture.Arm64, ManyRegs = SimulatedManyRegs.Present }), _faults);
-        _guest = GuestMachine.Create(_kvm, GuestKind.Counter, new GuestOptions { Architecture = MachineArchitecture.Arm64, Vcpus = 1, Seed = 1, MemoryBytes = 2 << 20 });
-    }
-
-    private IVcpu Vcpu => _guest.Machine.Vcpus[0].Vcpu;
+    private readonly FaultyVcpu _machine = new(new SimulatedKvmOptions { Architecture = MachineArchitecture.Arm64, ManyRegs = SimulatedManyRegs.Present });
 
     [Fact]
     public void What_is_read_while_calls_fail_for_a_moment_is_every_register_or_nothing()
     {
-        var ids = Vcpu.GetRegList();
+        var ids = _machine.Vcpu.GetRegList();
         var expected = ValuesOf(ids, new OneRegImage(ids));
         var failures = 0;
         for (var second = 2; second <= MostCalls; second++)
@@ -42,7 +29,7 @@ public sealed class ManyRegsImageTests : IDisposable
                 failures++;
             }
 
-            _faults.Disarm();
+            _machine.Faults.Disarm();
         }
 
         Assert.True(failures < MostCalls / 2, $"{failures} reads failed");
@@ -58,33 +45,28 @@ public sealed class ManyRegsImageTests : IDisposable
             for (var i = 0; i < ids.Length; i++)
                 image.ValueOf(i).Fill((byte)(second + i));
             FailAt("KVM_SET_MANY_REGS", second);
-            var refused = image.Write(Vcpu).Select(each => each.Index).ToHashSet();
-            _faults.Disarm();
+            var refused = image.Write(_machine.Vcpu).Select(each => each.Index).ToHashSet();
+            _machine.Faults.Disarm();
 
             var found = new OneRegImage(ids);
-            found.Read(Vcpu);
+            found.Read(_machine.Vcpu);
             for (var i = 0; i < ids.Length; i++)
                 Assert.True(refused.Contains(i) || image.ValueOf(i).SequenceEqual(found.ValueOf(i)), $"register {i}, calls 1 and {second} failed");
         }
     }
 
-    public void Dispose()
-    {
-        _faults.Disarm();
-        _guest.Dispose();
-        _kvm.Dispose();
-    }
+    public void Dispose() => _machine.Dispose();
 
     // The whole batch fails, and one of the calls by which it is found out where.
     private void FailAt(string call, int second)
     {
-        _faults.On(call, call: 1).Fail(Errno.EIO);
-        _faults.On(call, call: second).Fail(Errno.EIO);
+        _machine.Faults.On(call, call: 1).Fail(Errno.EIO);
+        _machine.Faults.On(call, call: second).Fail(Errno.EIO);
     }
 
     private byte[][] ValuesOf(ulong[] ids, RegisterImage image)
     {
-        image.Read(Vcpu);
+        image.Read(_machine.Vcpu);
         return [.. ids.Select((_, i) => image.ValueOf(i).ToArray())];
     }
 }

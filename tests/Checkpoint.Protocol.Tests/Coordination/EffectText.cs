@@ -40,6 +40,7 @@ internal static class EffectText
     {
         CoordinatorReply.Committed { Pruned.IsEmpty: true } committed => $"committed {committed.Checkpoint.Number}",
         CoordinatorReply.Committed committed => $"committed {committed.Checkpoint.Number}, pruned {string.Join(", ", committed.Pruned)}",
+        CoordinatorReply.Aborted { Pruned.IsEmpty: false } aborted => $"aborted ({aborted.Abort.Reason}), pruned {string.Join(", ", aborted.Pruned)}",
         CoordinatorReply.Aborted aborted => $"aborted ({aborted.Abort.Reason})",
         CoordinatorReply.Refused refused => $"refused ({refused.Obstacle.Describe()})",
         CoordinatorReply.Done done => $"done [{string.Join(", ", done.Numbers)}]",

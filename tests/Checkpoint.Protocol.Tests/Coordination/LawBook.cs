@@ -175,6 +175,8 @@ internal sealed class LawBook
                 _intended = unknown.Intended;
                 break;
             default:
+                // A commit that there is no room for makes room: its round is given up as if its parts had not been stored.
+                _round.IsLost |= append.StateOf is not null && result is AppendResult.Refused { HasNoRoom: true };
                 _inFlight = null;
                 _isLostToUs = result is AppendResult.Conflict;
                 break;

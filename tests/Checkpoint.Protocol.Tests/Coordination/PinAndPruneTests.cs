@@ -133,6 +133,46 @@ public sealed class PinAndPruneTests : CoordinatorLaws
     }
 
     [Fact]
+    public void Where_the_disk_is_full_what_a_commit_would_make_superfluous_goes_with_the_abort()
+    {
+        var vm = Given(history: Three, options: new CoordinatorOptions { Keep = 2 }).BeginsAndAllPark().AllAreCaptured().AllRun()
+            .NotStored("disk full", hasNoRoom: true).ThenAmongOthers("append Aborted (disk full) + Pruned 1");
+        Assert.Empty(vm.Effects.OfType<CoordinatorEffect.Append>().Single().DeleteStateOf);
+        vm.Appended().Then("reply 1: aborted (disk full), pruned 1", "delete 1.seg").In(Idle);
+        Assert.Equal([2L, 3L], vm.History.Live.Keys);
+        // What there was no room to delete then goes with the next append.
+        Assert.Equal([1L, 2L], vm.UpToTheAppend().Effects.OfType<CoordinatorEffect.Append>().Single().DeleteStateOf.AsSpan());
+        vm.Appended().Then("reply 2: committed 4, pruned 2");
+        Assert.Equal([3L], vm.UpToTheAppend().Effects.OfType<CoordinatorEffect.Append>().Single().DeleteStateOf.AsSpan());
+    }
+
+    [Fact]
+    public void Where_the_disk_has_no_room_for_the_commit_its_parts_go_and_what_it_would_make_superfluous() =>
+        Given(history: Three, options: new CoordinatorOptions { Keep = 1 }).UpToTheAppend()
+            .AppendEnds(new AppendResult.Refused("disk full", HasNoRoom: true))
+            .ThenAmongOthers("append Aborted (the journal refused to write: disk full) + Pruned 1, 2")
+            .Appended().Then("reply 1: aborted (the journal refused to write: disk full), pruned 1, 2", "delete 1.seg").In(Idle);
+
+    [Fact]
+    public void A_prune_for_which_there_is_no_room_either_has_pruned_nothing()
+    {
+        var vm = Given(history: Three, options: new CoordinatorOptions { Keep = 1 }).UpToTheAppend()
+            .AppendEnds(new AppendResult.Refused("disk full", HasNoRoom: true)).AppendEnds(new AppendResult.Refused("disk full", HasNoRoom: true))
+            .Then("reply 1: aborted (the journal refused to write: disk full)").In(Idle);
+        Assert.Equal([1L, 2L, 3L], vm.History.Live.Keys);
+    }
+
+    [Fact]
+    public void A_full_disk_from_which_nothing_is_to_go_is_told_and_takes_no_room_for_that() =>
+        Given(history: Three).BeginsAndAllPark().AllAreCaptured().AllRun()
+            .NotStored("disk full", hasNoRoom: true).ThenAmongOthers("reply 1: aborted (disk full)").In(Idle);
+
+    [Fact]
+    public void A_disk_that_fails_otherwise_takes_no_checkpoint_from_anybody() =>
+        Given(history: Three, options: new CoordinatorOptions { Keep = 1 }).BeginsAndAllPark().AllAreCaptured().AllRun()
+            .NotStored("bad disk").ThenAmongOthers("append Aborted (bad disk)");
+
+    [Fact]
     public void Without_a_number_to_keep_a_commit_prunes_nothing()
     {
         var vm = Given();

@@ -16,7 +16,7 @@ internal sealed partial class RandomWalk
                 _journal = written;
                 return new AppendResult.Committed(_journal.Head);
             case < 88:
-                return new AppendResult.Refused("disk full");
+                return new AppendResult.Refused("disk full", HasNoRoom: _random.Next(2) == 0);
             case < 92:
                 _journal = written;
                 return new AppendResult.Unknown("connection lost after the write", written.Head);

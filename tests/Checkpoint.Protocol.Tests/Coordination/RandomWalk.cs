@@ -144,7 +144,7 @@ internal sealed partial class RandomWalk
         switch (owed)
         {
             case CoordinatorInput.PartsStored stored when _random.Next(10) == 0:
-                Say(new CoordinatorInput.PartsNotStored(stored.Round, "disk full"));
+                Say(new CoordinatorInput.PartsNotStored(stored.Round, "disk full", HasNoRoom: _random.Next(2) == 0));
                 break;
             case CoordinatorInput.PartsStored stored when _journal.Current is { } parent && _journal.Live.ContainsKey(parent) && _random.Next(3) > 0:
                 Say(stored with { Parts = stored.Parts with { Mode = CheckpointMode.Incremental } });

@@ -81,7 +81,7 @@ internal sealed class Scenario
     public Scenario Stored(CheckpointMode mode = CheckpointMode.Full, SegmentPart? segment = null) =>
         When(new CoordinatorInput.PartsStored(Round, new StoredParts(new StoredPart(Digest.Zero, 100), segment, mode, 8192, 2, 77, "msrs")));
 
-    public Scenario NotStored(string reason) => When(new CoordinatorInput.PartsNotStored(Round, reason));
+    public Scenario NotStored(string reason, bool hasNoRoom = false) => When(new CoordinatorInput.PartsNotStored(Round, reason, hasNoRoom));
 
     public Scenario Appended() => AppendEnds(new AppendResult.Committed(Intended));
 

@@ -44,11 +44,7 @@ internal sealed unsafe class Userfaultfd : IDisposable
     }
 
     /// <summary>Nobody waits for pages of the range any more.</summary>
-    internal void Unregister(ulong address, ulong length)
-    {
-        var argument = new uffdio_range { start = address, len = length };
-        _ = Ioctl.TryPointer(_fd, UserfaultfdRequests.Unregister, &argument);
-    }
+    internal void Unregister(ulong address, ulong length) => UserfaultfdOpening.Unregister(_fd, address, length);
 
     /// <summary>Ends the waiting of those who touched the range; they touch it again.</summary>
     internal void Wake(ulong address, ulong length)

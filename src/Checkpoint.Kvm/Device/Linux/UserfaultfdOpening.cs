@@ -4,7 +4,7 @@ using Checkpoint.Kvm.Interop;
 
 namespace Checkpoint.Kvm.Device.Linux;
 
-/// <summary>How a userfaultfd comes into being, and how its faults are read, whichever faults those are (<c>userfaultfd(2)</c>).</summary>
+/// <summary>How a userfaultfd comes into being, how its faults are read, and how it lets go of memory, whichever faults those are (<c>userfaultfd(2)</c>).</summary>
 internal static unsafe class UserfaultfdOpening
 {
     private const ulong ApiVersion = 0xaa;
@@ -46,6 +46,16 @@ internal static unsafe class UserfaultfdOpening
             var bytes = Libc.read(fd, pointer, (nuint)(messages.Length * sizeof(uffd_msg)));
             return bytes < 0 ? 0 : (int)(bytes / sizeof(uffd_msg));
         }
+    }
+
+    /// <summary>
+    /// Lets go of a range: nobody waits in it any more. Where the kernel says no there is nothing to let go of, and the closing of the
+    /// descriptor does the same.
+    /// </summary>
+    internal static void Unregister(KvmFd fd, ulong address, ulong length)
+    {
+        var argument = new uffdio_range { start = address, len = length };
+        _ = Ioctl.TryPointer(fd, UserfaultfdRequests.Unregister, &argument);
     }
 
     private static KvmFd? Open(out int errno)

@@ -44,11 +44,7 @@ internal sealed unsafe class WriteFaultFd : IDisposable
     }
 
     /// <summary>The range is as any other again, and nobody waits in it.</summary>
-    internal void Unregister(ulong address, ulong length)
-    {
-        var argument = new uffdio_range { start = address, len = length };
-        _ = Ioctl.TryPointer(_fd, UserfaultfdRequests.Unregister, &argument);
-    }
+    internal void Unregister(ulong address, ulong length) => UserfaultfdOpening.Unregister(_fd, address, length);
 
     /// <summary>From here on who writes to the range waits.</summary>
     internal void Protect(ulong address, ulong length) => Set(address, length, Protected);

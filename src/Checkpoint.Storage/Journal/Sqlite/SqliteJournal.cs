@@ -46,7 +46,7 @@ public sealed class SqliteJournal : IJournal
     {
         MachineNames.Check(append.Vm);
         if (_readOnly)
-            return new AppendOutcome.Refused($"the store {_path} is open for reading only");
+            return new AppendOutcome.Refused($"the store {_path} is open for reading only; open it for writing");
         await _gate.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
@@ -322,10 +322,10 @@ public sealed class SqliteJournal : IJournal
 
     private string Describe(SqliteFault fault) => fault.Primary switch
     {
-        raw.SQLITE_FULL => $"there is no room left for the store {_path}; free some space",
+        raw.SQLITE_FULL => $"the disk is full, there is no room left for the store {_path}; free some space on that disk",
         raw.SQLITE_BUSY => $"the store {_path} is kept busy by another process; try again",
         raw.SQLITE_READONLY => $"the store {_path} cannot be written; check its permissions",
         raw.SQLITE_IOERR => $"the store {_path}: {fault.Message}; {fault.Advice}",
-        _ => $"the store {_path}: {fault.Message}",
+        _ => $"the store {_path}: {fault.Message}; {fault.Advice}",
     };
 }

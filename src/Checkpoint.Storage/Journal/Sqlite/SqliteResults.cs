@@ -28,11 +28,11 @@ internal static class SqliteResults
     /// <summary>The outcome of an append whose transaction failed before COMMIT and was rolled back.</summary>
     public static AppendOutcome BeforeCommit(int code, string reason) => code is ConstraintUnique or ConstraintPrimaryKey
         ? new AppendOutcome.Conflict(reason)
-        : new AppendOutcome.Refused(reason);
+        : new AppendOutcome.Refused(reason, Primary(code) == raw.SQLITE_FULL);
 
     /// <summary>The outcome of an append whose COMMIT failed.</summary>
     public static AppendOutcome AtCommit(int code, string reason) => IsKnownAtCommit(code)
-        ? new AppendOutcome.Refused(reason)
+        ? new AppendOutcome.Refused(reason, Primary(code) == raw.SQLITE_FULL)
         : new AppendOutcome.Unknown(reason);
 
     /// <summary>Whether a COMMIT that gave this has certainly written nothing.</summary>
