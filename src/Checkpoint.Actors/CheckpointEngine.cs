@@ -238,7 +238,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         var outcome = await _host.AppendAsync(held, history.Head, @event, cancellationToken).ConfigureAwait(false);
         return outcome is AppendOutcome.Committed committed
             ? after with { Head = committed.Head }
-            : throw new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' could not be written to the journal: {outcome}; try again");
+            : throw new StoreException(StoreFailure.Unusable, $"machine '{held.Vm}' could not be written to the journal: {outcome.Describe()}; try again");
     }
 
     private async Task<bool> TryRecordAsync(RestoredMachine restored, CancellationToken cancellationToken)

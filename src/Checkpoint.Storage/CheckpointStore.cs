@@ -175,7 +175,7 @@ public sealed class CheckpointStore : IAsyncDisposable
             var append = new JournalAppend(held.Vm, history.Head, [], null, orphans);
             var outcome = await Journal.AppendAsync(append, cancellationToken).ConfigureAwait(false);
             if (outcome is not AppendOutcome.Committed)
-                throw new StoreException(StoreFailure.Unusable, $"the state documents of '{held.Vm}' cannot be swept: {outcome}; try again");
+                throw new StoreException(StoreFailure.Unusable, $"the state documents of '{held.Vm}' cannot be swept: {outcome.Describe()}; try again");
         }
 
         return new SweepReport(Segments.Sweep(held, history), orphans, history);

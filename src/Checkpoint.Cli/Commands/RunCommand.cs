@@ -3,6 +3,7 @@ using Checkpoint.Actors;
 using Checkpoint.Cli.Machines;
 using Checkpoint.Cli.Output;
 using Checkpoint.Cli.Parsing;
+using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Protocol.Coordination;
@@ -170,10 +171,23 @@ internal sealed class RunCommand : Verb
             throw lost;
         }
 
-        var verdict = guest.Verify();
+        var verdict = VerdictOn(guest);
         report.Stopped(kernel, run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);
         return ExitCodeOf(vm, run, end, verdict);
+    }
+
+    // A vCPU that has died, or a machine that has gone away, cannot be read: the run tells how it ended all the same.
+    private static GuestVerdict VerdictOn(GuestMachine guest)
+    {
+        try
+        {
+            return guest.Verify();
+        }
+        catch (KvmException gone)
+        {
+            return new GuestVerdict([], [], [$"the machine cannot be read any more: {gone.Message}"]);
+        }
     }
 
     private static OverMaxPause OverMaxPauseOf(string? word) => word switch

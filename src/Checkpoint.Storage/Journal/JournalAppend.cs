@@ -34,6 +34,15 @@ public abstract record AppendOutcome
     {
     }
 
+    /// <summary>How it ended, as one line for a person.</summary>
+    public string Describe() => this switch
+    {
+        Conflict conflict => conflict.Reason,
+        Refused refused => refused.Reason,
+        Unknown unknown => $"nobody knows whether it was written: {unknown.Reason}",
+        _ => "it was written",
+    };
+
     /// <summary>All of it is durable.</summary>
     /// <param name="Head">The stream's new end.</param>
     public sealed record Committed(JournalHead Head) : AppendOutcome;
