@@ -50,10 +50,11 @@ internal static class Failures
         return $"this host cannot take the checkpoint: {Refused(refused.Refusals)}; 'checkpoint restore REF --check' lists them with their values";
     }
 
-    /// <summary>How many registers were refused, and the names of the first.</summary>
+    /// <summary>How many registers were refused, and the names of the first with the error numbers that the kernel gave.</summary>
     internal static string Refused(IReadOnlyList<RegisterRefusal> refusals)
     {
-        var names = refusals.Take(NamesShown).Select(refusal => refusal.Vcpu is { } vcpu ? $"vCPU {vcpu} {refusal.Register}" : $"VM {refusal.Register}");
+        var names = refusals.Take(NamesShown).Select(refusal =>
+            (refusal.Vcpu is { } vcpu ? $"vCPU {vcpu} {refusal.Register}" : $"VM {refusal.Register}") + (refusal.Errno > 0 ? $" with {Errno.NameOf(refusal.Errno)}" : ""));
         var shown = string.Join(", ", names) + (refusals.Count > NamesShown ? ", …" : "");
         return $"{refusals.Count} {(refusals.Count == 1 ? "register" : "registers")} refused ({shown})";
     }

@@ -37,6 +37,14 @@ public class FailuresTests
     }
 
     [Fact]
+    public void A_refused_structure_is_named_with_the_error_number_that_the_kernel_gave()
+    {
+        RegisterRefusal[] refusals = [new(null, "PIT2", 0, new byte[112], default, Errno.EINVAL), new(1, "XSAVE", 0, new byte[4096], new byte[4096], 0)];
+        Assert.Contains("1 register refused (VM PIT2 with EINVAL)", Failures.Describe(new RestoreRefusedException("a@1", refusals[..1])).Line, StringComparison.Ordinal);
+        Assert.Contains("2 registers refused (VM PIT2 with EINVAL, vCPU 1 XSAVE)", Failures.Describe(new RestoreRefusedException("a@1", refusals)).Line, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void A_bug_is_one_line_however_many_its_message_has()
     {
         var (_, line) = Failures.Describe(new UnreachableException("first\nsecond"));

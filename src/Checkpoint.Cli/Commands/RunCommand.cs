@@ -3,6 +3,7 @@ using Checkpoint.Actors;
 using Checkpoint.Cli.Machines;
 using Checkpoint.Cli.Output;
 using Checkpoint.Cli.Parsing;
+using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Machines;
 using Checkpoint.Protocol.Coordination;
@@ -178,11 +179,26 @@ internal sealed class RunCommand : Verb
             throw lost;
         }
 
-        // A vCPU that has not stopped keeps its registers to itself.
-        var verdict = machine.LeftBehind.IsEmpty ? guest.Verify() : GuestVerdict.Unknown($"{machine.LeftBehind[0]} has not stopped");
+        var verdict = VerdictOn(guest, machine.LeftBehind);
         report.Stopped(kernel, run, end, verdict);
         await report.CompleteAsync().ConfigureAwait(false);
         return ExitCodeOf(vm, run, end, verdict);
+    }
+
+    // A vCPU that has not stopped keeps its registers to itself; one that has died, or a machine that has gone away, cannot be read:
+    // the run tells how it ended all the same.
+    private static GuestVerdict VerdictOn(GuestMachine guest, IReadOnlyList<string> leftBehind)
+    {
+        if (leftBehind.Count > 0)
+            return GuestVerdict.Unknown($"{leftBehind[0]} has not stopped");
+        try
+        {
+            return guest.Verify();
+        }
+        catch (KvmException gone)
+        {
+            return GuestVerdict.Unknown($"the machine cannot be read any more: {gone.Message}");
+        }
     }
 
     private static OverMaxPause OverMaxPauseOf(string? word) => word switch

@@ -59,6 +59,31 @@ public class FaultsTests
     }
 
     [Fact]
+    public async Task A_machine_that_cannot_be_registered_is_told_in_words()
+    {
+        using var sandbox = new Sandbox();
+        string[] line = ["run", "--vm", "a", "--machine", "sim", "--every", "20ms", "--checkpoints", "1", "--faults"];
+        var refused = Write(sandbox, "{ \"faults\": [ { \"call\": \"journal.append\", \"at\": 1, \"fail\": \"ENOMEM\" } ] }");
+        (await sandbox.RunAsync([.. line, refused])).Fails(1, "machine 'a' could not be written to the journal: Cannot allocate memory (ENOMEM, injected); try again");
+        var unknown = Write(sandbox, "{ \"faults\": [ { \"call\": \"journal.append\", \"at\": 1, \"end\": \"lost-after-commit\" } ] }");
+        (await sandbox.RunAsync([.. line, unknown])).Fails(1, "journal: nobody knows whether it was written: the connection was lost");
+    }
+
+    [Theory]
+    [InlineData("\"call\": \"KVM_RUN\", \"vcpu\": 1, \"at\": 3, \"die\": true")]
+    [InlineData("\"call\": \"KVM_RUN\", \"vcpu\": 1, \"at\": 3, \"lose-machine\": \"ENODEV\"")]
+    public async Task A_run_whose_machine_cannot_be_read_at_the_end_says_all_the_same_what_ended_it(string fault)
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, $"{{ \"faults\": [ {{ {fault} }} ] }}");
+        var answer = await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--every", "20ms", "--for", "20s", "--json", "--faults", faults);
+        answer.Fails(1, "machine 'a' was stopped: vcpu 1 ", "KVM_RUN failed on vCPU 1");
+        var stopped = answer.Event("stopped");
+        Assert.Equal(("failed", false, 0), (stopped.GetProperty("reason").GetString(), stopped.GetProperty("verified").GetBoolean(), stopped.GetProperty("steps").GetArrayLength()));
+        Assert.Contains("cannot be read any more", Assert.Single(stopped.GetProperty("failures").EnumerateArray()).GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_kick_that_hangs_keeps_no_round_for_longer_than_the_vcpu_itself_does()
     {
         using var sandbox = new Sandbox();

@@ -124,14 +124,16 @@ internal sealed class FaultyVcpu(IVcpu inner, FaultyVm vm, FaultGate gate) : IVc
 
     public VcpuExit Run()
     {
-        FaultHit? hit;
+        FaultHit? hit = null;
+        var isInterrupted = false;
         try
         {
             hit = gate.PassOrWait(KvmRequests.Run.Name);
         }
-        catch (KvmException failure) when (failure.Errno == Errno.EINTR)
+        catch (KvmException failure) when (failure.Errno is Errno.EINTR or Errno.EAGAIN)
         {
-            return new VcpuExit { Reason = VcpuExitReason.Interrupted };
+            // Results of KVM_RUN, not errors.
+            isInterrupted = true;
         }
 
         if (hit?.Action is FaultAction.Delay or FaultAction.Hang)
@@ -145,7 +147,7 @@ internal sealed class FaultyVcpu(IVcpu inner, FaultyVm vm, FaultGate gate) : IVc
             };
         }
 
-        var result = inner.Run();
+        var result = isInterrupted ? RunWithoutEntering() : inner.Run();
         if (result.Reason == VcpuExitReason.Interrupted && _isKicked)
         {
             _isKicked = false;
@@ -153,6 +155,22 @@ internal sealed class FaultyVcpu(IVcpu inner, FaultyVm vm, FaultGate gate) : IVc
         }
 
         return result;
+    }
+
+    // The kernel finishes what the last exit left half done before it looks at anything that interrupts: who hears of EINTR
+    // takes the data of an IN for delivered. A call that was not made at all would lose it.
+    private VcpuExit RunWithoutEntering()
+    {
+        var before = inner.ImmediateExit;
+        inner.ImmediateExit = true;
+        try
+        {
+            return inner.Run();
+        }
+        finally
+        {
+            inner.ImmediateExit = before;
+        }
     }
 
     public void Kick()

@@ -135,6 +135,23 @@ public sealed class FaultyKvmTests : IDisposable
         Vcpu(0).Unbind();
     }
 
+    [Theory]
+    [InlineData(Errno.EINTR)]
+    [InlineData(Errno.EAGAIN)]
+    public void A_KVM_RUN_that_is_interrupted_has_finished_what_the_exit_before_it_left_half_done(int errno)
+    {
+        Vcpu(0).BindToCurrentThread();
+        while (!ReadsItsDevice())
+        {
+        }
+
+        var load = Register(Arm64Register(32));
+        _faults.On("KVM_RUN", vcpu: 0, call: 1).Fail(errno);
+        Assert.Equal(VcpuExitReason.Interrupted, Vcpu(0).Run().Reason);
+        Assert.Equal((load + 4, false), (Register(Arm64Register(32)), Vcpu(0).ImmediateExit));
+        Vcpu(0).Unbind();
+    }
+
     [Fact]
     public async Task A_vcpu_that_hangs_in_KVM_RUN_is_kicked_out_of_it()
     {
@@ -170,8 +187,24 @@ public sealed class FaultyKvmTests : IDisposable
 
     private IVcpu Vcpu(int index) => _guest.Machine.Vcpus[index].Vcpu;
 
-    // x0, x1, …: KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE, counted in 32-bit words of struct kvm_regs.
+    // x0, x1, …, and 32 is pc: KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM_CORE, counted in 32-bit words of struct kvm_regs.
     private static ulong Arm64Register(ulong number) => 0x6030_0000_0010_0000 + (2 * number);
+
+    private ulong Register(ulong id)
+    {
+        var value = new byte[sizeof(ulong)];
+        Vcpu(0).GetOneReg(id, value);
+        return BitConverter.ToUInt64(value);
+    }
+
+    private bool ReadsItsDevice()
+    {
+        var exit = Vcpu(0).Run();
+        if (exit.Reason != VcpuExitReason.Mmio)
+            return false;
+        _guest.Handle(0, exit);
+        return !exit.IsWrite;
+    }
 
     private VcpuExitReason RunOnce()
     {
