@@ -24,7 +24,7 @@ internal sealed class RunCommand : Verb
     private readonly Option<TimeSpan?> _every = TypedOptions.Duration("--every", "From one checkpoint to the next, such as 20ms; 100ms unless said otherwise");
     private readonly Option<TimeSpan?> _for = TypedOptions.Duration("--for", "Stop after this time, such as 10s; otherwise at SIGINT or SIGTERM");
     private readonly Option<int?> _checkpoints = TypedOptions.Number("--checkpoints", "Stop after this many checkpoints", 1, int.MaxValue);
-    private readonly Option<int?> _keep = TypedOptions.Number("--keep", "Keep the newest N checkpoints and the pinned ones; otherwise all are kept", 1, int.MaxValue);
+    private readonly Option<int?> _keep = TypedOptions.Number("--keep", "Keep the newest N checkpoints and the pinned ones, also where the disk is full; otherwise all are kept", 1, int.MaxValue);
     private readonly Option<string> _mode = TypedOptions.Choice("--mode", "How much memory a checkpoint holds: all of it, or what has changed", "full", "incremental");
     private readonly Option<bool> _compress = new("--compress") { Description = "Compress the memory as it is stored, after the guest runs again" };
     private readonly Option<TimeSpan?> _maxPause = TypedOptions.Duration("--max-pause", "How long a checkpoint may pause the guest, such as 2ms; otherwise as long as it takes");

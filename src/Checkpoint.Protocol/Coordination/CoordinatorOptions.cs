@@ -66,6 +66,8 @@ public sealed record CoordinatorOptions
     /// <summary>Whether memory is compressed as it is stored, after the guest runs again. Such a checkpoint is restored eagerly.</summary>
     public bool Compress { get; init; }
 
-    /// <summary>How many checkpoints each commit keeps beside the pinned ones; null keeps all. At least 1.</summary>
+    /// <summary>
+    /// How many checkpoints each commit keeps beside the pinned ones, and each abort for want of room on the disk; null keeps all. At least 1.
+    /// </summary>
     public int? Keep { get; init => field = value is { } keep ? OptionLimits.Count(keep) : null; }
 }
