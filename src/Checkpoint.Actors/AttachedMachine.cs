@@ -296,6 +296,10 @@ public sealed class AttachedMachine : IAsyncDisposable
     internal void OnCoordinatorLost(string reason) => _ended.TrySetResult(reason);
 
     /// <summary>A participant has ended for good.</summary>
-    internal void OnGone(int participant, ParticipantFailure failure) =>
-        _ended.TrySetResult($"{_coordinator.Host.Participants[participant].Name} {failure.Reason}");
+    internal void OnGone(CoordinatorInput.ParticipantGone gone)
+    {
+        // With the machine all of it stops; a vCPU that was stopped alone is missing.
+        if (!gone.WasAskedTo || !IsStopRequested)
+            _ended.TrySetResult($"{_coordinator.Host.Participants[gone.Participant].Name} {gone.Failure.Reason}");
+    }
 }

@@ -57,7 +57,7 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
 
     void IParticipantListener.Hear(CoordinatorInput report)
     {
-        if (report is CoordinatorInput.ParticipantGone gone)
+        if (report is CoordinatorInput.ParticipantGone { WasAskedTo: false } gone)
             _ended.TrySetResult($"{_host.Participants[gone.Participant].Name} {gone.Failure.Reason}");
     }
 }

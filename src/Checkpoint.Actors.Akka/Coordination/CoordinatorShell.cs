@@ -196,7 +196,7 @@ internal sealed class CoordinatorShell : IParticipantListener, ICoordinatorActor
         if (report is CoordinatorInput.ParticipantGone gone)
         {
             _gone.Enqueue(gone);
-            Attached?.OnGone(gone.Participant, gone.Failure);
+            Attached?.OnGone(gone);
         }
 
         _actor.Tell(report);

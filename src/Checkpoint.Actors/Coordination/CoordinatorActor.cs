@@ -134,7 +134,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
     {
         Post(report);
         if (report is CoordinatorInput.ParticipantGone gone)
-            _attached?.OnGone(gone.Participant, gone.Failure);
+            _attached?.OnGone(gone);
     }
 
     private async Task RunAsync()

@@ -212,10 +212,8 @@ internal sealed class VcpuActor : IParticipantActor, IVcpuObserver, IActivity
     void IVcpuObserver.OnFailed(long token, Exception failure) =>
         _listener.Hear(new CoordinatorInput.ParticipantFailed(new RoundId(token), _participant.Index, Failure.Of("could not be captured", failure)));
 
-    void IVcpuObserver.OnStopped()
-    {
-        // Whoever asked for it waits for the thread to leave.
-    }
+    void IVcpuObserver.OnStopped() =>
+        _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, new ParticipantFailure("was stopped"), WasAskedTo: true));
 
     void IVcpuObserver.OnEnded(string reason, Exception? failure) =>
         _listener.Hear(new CoordinatorInput.ParticipantGone(_participant.Index, new ParticipantFailure(reason, null, (failure as KvmException)?.Errno)));

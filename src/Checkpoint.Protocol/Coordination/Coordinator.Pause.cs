@@ -162,7 +162,8 @@ public sealed partial class Coordinator
                 Abort(new ParticipantFailure($"did not park within {Milliseconds(_options.ParkDeadline)} ms"), late.Name, now, effects);
                 break;
             case RoundPhase.Capturing when Phase == RoundPhase.Capturing:
-                var stuck = _participants.First(p => !_round!.HasCaptured(p.Index));
+                // The machine stands last: where it hangs, so may the vCPU whose thread is at its capture.
+                var stuck = _participants.Last(p => !_round!.HasCaptured(p.Index));
                 Abort(new ParticipantFailure($"was not captured within {Milliseconds(_options.ParkDeadline + _options.CaptureDeadline)} ms of the round's beginning"), stuck.Name, now, effects);
                 break;
             case RoundPhase.ResumingDevices when Phase == RoundPhase.ResumingDevices:

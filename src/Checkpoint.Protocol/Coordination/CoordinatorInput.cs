@@ -52,7 +52,10 @@ public abstract record CoordinatorInput
     public sealed record ParticipantFailed(RoundId Round, int Participant, ParticipantFailure Failure) : CoordinatorInput;
 
     /// <summary>A participant has ended for good: its thread died, its guest shut down.</summary>
-    public sealed record ParticipantGone(int Participant, ParticipantFailure Failure) : CoordinatorInput;
+    /// <param name="Participant">Which.</param>
+    /// <param name="Failure">Why.</param>
+    /// <param name="WasAskedTo">Whether it was stopped, and has stopped as it should.</param>
+    public sealed record ParticipantGone(int Participant, ParticipantFailure Failure, bool WasAskedTo = false) : CoordinatorInput;
 
     /// <summary>The time that a phase may take is over.</summary>
     public sealed record DeadlineReached(RoundId Round, RoundPhase Phase) : CoordinatorInput;

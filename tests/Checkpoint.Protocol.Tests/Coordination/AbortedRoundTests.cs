@@ -137,6 +137,12 @@ public sealed class AbortedRoundTests : CoordinatorLaws
             .AllRun().Then("discard", "append Aborted (device net did not park within 2000 ms)");
 
     [Fact]
+    public void Where_the_machine_was_not_captured_it_is_named_as_a_vcpu_may_be_at_work_for_it() =>
+        Given(vcpus: 2, options: new CoordinatorOptions { CaptureDeadline = TimeSpan.FromMilliseconds(300) })
+            .BeginsAndAllPark().Captured("vcpu 0").Deadline(Capturing).AllRun()
+            .Then("discard", "append Aborted (machine was not captured within 2300 ms of the round's beginning)");
+
+    [Fact]
     public void Whoever_was_not_captured_by_the_deadline_is_named() =>
         Given(vcpus: 2, options: new CoordinatorOptions { CaptureDeadline = TimeSpan.FromMilliseconds(300) })
             .BeginsAndAllPark().Captured("vcpu 0", "machine").Deadline(Capturing)
