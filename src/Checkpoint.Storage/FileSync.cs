@@ -6,7 +6,7 @@ using Microsoft.Win32.SafeHandles;
 namespace Checkpoint.Storage;
 
 /// <summary>
-/// The calls that .NET has no exact equal of: open(2) with a mode, without .NET's own locks or past the page cache, fsync(2) of folders, flock(2), statx(2), cachestat(2).
+/// The calls that .NET has no exact equal of: open(2) with flags and a mode, without .NET's own locks, fsync(2) of folders, flock(2), statx(2).
 /// </summary>
 internal static class FileSync
 {
@@ -21,9 +21,6 @@ internal static class FileSync
     private const int OpenReadOnlyDirectoryCloseOnExecArm64 = 0x84000;
     private const int OpenReadWriteCreateCloseOnExec = 0x80042;
     private const int OpenExclusive = 0x80;
-    private const int OpenReadOnlyDirectCloseOnExec = 0x84000;
-    private const int OpenReadOnlyDirectCloseOnExecArm64 = 0x90000;
-    private const int Cachestat = 451;
     private const int EmptyPath = 0x1000;
     private const int StatxType = 1;
     private const int StatxBytes = 256;
@@ -113,37 +110,13 @@ internal static class FileSync
         GC.KeepAlive(file);
     }
 
-    /// <summary>Opens a file that is open already once more, to be read past the page cache; it may have no name any more.</summary>
-    /// <returns>Null where its file system has no such reading, or the system no room for another descriptor.</returns>
-    public static SafeFileHandle? TryOpenDirect(SafeFileHandle file)
-    {
-        var flags = RuntimeInformation.ProcessArchitecture == Architecture.Arm64 ? OpenReadOnlyDirectCloseOnExecArm64 : OpenReadOnlyDirectCloseOnExec;
-        try
-        {
-            return Open($"/proc/self/fd/{file.DangerousGetHandle()}", flags, 0, "a segment");
-        }
-        catch (IOException)
-        {
-            return null;
-        }
-        finally
-        {
-            GC.KeepAlive(file);
-        }
-    }
-
-    /// <summary>Whether the page cache holds all of a range of a file (cachestat(2), since Linux 6.5); so it is taken to be where the kernel does not say.</summary>
-    public static bool IsCached(SafeFileHandle file, long offset, long length)
-    {
-        // struct cachestat_range: off, len. struct cachestat: nr_cache, nr_dirty, nr_writeback, nr_evicted, nr_recently_evicted.
-        ulong[] range = [(ulong)offset, (ulong)length];
-        var found = new ulong[5];
-        var result = NativeCachestat(Cachestat, (int)file.DangerousGetHandle(), range, found, 0);
-        GC.KeepAlive(file);
-        return result != 0 || found[0] >= (ulong)(length / Environment.SystemPageSize);
-    }
-
-    private static SafeFileHandle Open(string path, int flags, uint mode, string what)
+    /// <summary>Opens a file or folder with flags of open(2).</summary>
+    /// <param name="path">Its path.</param>
+    /// <param name="flags">As this architecture has them.</param>
+    /// <param name="mode">Where it may be created by this.</param>
+    /// <param name="what">What an error calls it.</param>
+    /// <exception cref="IOException">The system says no.</exception>
+    internal static SafeFileHandle Open(string path, int flags, uint mode, string what)
     {
         var descriptor = TryOpen(path, flags, mode, out _);
         return descriptor >= 0 ? new SafeFileHandle(descriptor, ownsHandle: true) : throw Failed("open", what);
@@ -201,10 +174,6 @@ internal static class FileSync
 
     [DllImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static extern int NativeFsync(int descriptor);
-
-    // The C library has no function for it. The kernel reads the one and writes the other.
-    [DllImport("libc", EntryPoint = "syscall", SetLastError = true)]
-    private static extern nint NativeCachestat(nint number, nint descriptor, ulong[] range, [Out] ulong[] found, nint flags);
 
     // A function for it came late to C libraries. The kernel reads the path and writes the result.
     [DllImport("libc", EntryPoint = "syscall", SetLastError = true)]

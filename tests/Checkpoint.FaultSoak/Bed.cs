@@ -14,6 +14,9 @@ internal sealed record Bed(string Name, MachineArchitecture Architecture, Func<I
 {
     private const ulong SimulatedExitEverySteps = 1 << 10;
 
+    /// <summary>How many vCPUs a machine has.</summary>
+    public const int Vcpus = 2;
+
     public static Bed Kvm { get; } = new("kvm", MachineArchitecture.X64, () => SystemHandle.Open());
 
     public static Bed SimulatedX64 { get; } = Simulated("sim-x64", MachineArchitecture.X64, SimulatedManyRegs.Absent);
@@ -30,7 +33,7 @@ internal sealed record Bed(string Name, MachineArchitecture Architecture, Func<I
 
     public GuestOptions GuestOf(ulong seed) => new()
     {
-        Vcpus = 2,
+        Vcpus = Vcpus,
         Seed = seed,
         Architecture = Architecture,
         MemoryBytes = 2UL << 20,

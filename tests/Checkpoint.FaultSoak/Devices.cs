@@ -1,20 +1,8 @@
 using Checkpoint.Actors;
 using Checkpoint.Kvm.Device;
-using Checkpoint.Kvm.Guests;
 using Checkpoint.Kvm.Running;
 
 namespace Checkpoint.FaultSoak;
-
-/// <summary>The guest's own device: touched by the exit handler only.</summary>
-internal sealed class GuestDevice(GuestMachine guest) : IDeviceState
-{
-    public string Name => GuestMachine.DeviceName;
-
-    // What the exit handler has left in memory is copied, nothing more.
-    public bool CapturesAtOnce => true;
-
-    public ReadOnlyMemory<byte> Capture() => guest.CaptureDevice();
-}
 
 /// <summary>A device that is parked and resumed, and notices where the two do not follow each other.</summary>
 internal sealed class ParkedDevice : IDeviceParticipant

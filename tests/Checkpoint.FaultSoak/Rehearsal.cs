@@ -1,5 +1,6 @@
 using Checkpoint.Actors;
 using Checkpoint.Actors.Faults;
+using Checkpoint.Cli.Machines;
 using Checkpoint.Kvm.Device;
 using Checkpoint.Kvm.Device.Faults;
 using Checkpoint.Kvm.Guests;

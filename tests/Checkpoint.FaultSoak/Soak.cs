@@ -48,7 +48,7 @@ internal sealed class Soak(IReadOnlyList<Bed> beds, ulong seed, TimeSpan duratio
         var told = begun;
         while (Stopwatch.GetElapsedTime(begun) < duration)
         {
-            var rehearsal = await LiveAsync(++lives, plan => RandomFaults.Arm(plan, new Random(Seeds.Of(seed, (long)lives)))).ConfigureAwait(false);
+            var rehearsal = await LiveAsync(++lives, plan => RandomFaults.Arm(plan, new Random(Seeds.Of(seed, (long)lives)), Bed.Vcpus)).ConfigureAwait(false);
             if (rehearsal is null)
                 return 1;
             acknowledged += rehearsal.Acknowledged;
@@ -89,10 +89,8 @@ internal sealed class Soak(IReadOnlyList<Bed> beds, ulong seed, TimeSpan duratio
         var findings = new List<string>();
         if (restored != acknowledged)
             findings.Add($"{acknowledged - restored} acknowledged checkpoints were not restored");
-        if (after.EngineThreads > before.EngineThreads)
-            findings.Add($"{after.EngineThreads - before.EngineThreads} threads of the engine are left");
-        if (after.KvmFds > before.KvmFds)
-            findings.Add($"{after.KvmFds - before.KvmFds} fds of KVM are left");
+        if (after.LeftSince(before) is { Count: > 0 } left)
+            findings.Add($"something of the engine is left: {string.Join("; ", left)}");
         // The runtime keeps some of its own; a leak would be one a life.
         if (after.Fds > before.Fds + 10)
             findings.Add($"{after.Fds - before.Fds} fds are left");

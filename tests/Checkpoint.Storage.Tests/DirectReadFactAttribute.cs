@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Checkpoint.Storage.Segments;
 using Microsoft.Win32.SafeHandles;
 
 namespace Checkpoint.Storage.Tests;
@@ -14,11 +15,11 @@ internal sealed class DirectReadFactAttribute : FactAttribute
         var path = folder.File("probe");
         WriteDurably(path, new byte[4096]);
         using var handle = File.OpenHandle(path);
-        using var direct = FileSync.TryOpenDirect(handle);
+        using var direct = PageCache.TryOpenPast(handle);
         Evict(handle);
         if (direct is null)
             Skip = $"the file system of {folder.Path} has no direct reads";
-        else if (FileSync.IsCached(handle, 0, 4096))
+        else if (PageCache.Holds(handle, 0, 4096))
             Skip = $"this kernel does not tell what its page cache holds, or {folder.Path} is nowhere else";
     }
 

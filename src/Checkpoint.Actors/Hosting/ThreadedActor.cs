@@ -7,7 +7,8 @@ namespace Checkpoint.Actors.Hosting;
 
 /// <summary>
 /// An actor with a thread of its own, because what it calls may block: an embedder's device, the copy of memory. It waits by
-/// blocking, not by spinning: the guest needs the processors.
+/// blocking, because the guest needs the processors; only between preparing and capturing it looks for the order for
+/// <see cref="Lingering"/> before it does.
 /// </summary>
 internal abstract class ThreadedActor : IParticipantActor, IActivity
 {

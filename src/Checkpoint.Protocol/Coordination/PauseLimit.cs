@@ -1,6 +1,9 @@
 namespace Checkpoint.Protocol.Coordination;
 
-/// <summary>What happens where the rest of the memory would make the pause longer than it may be.</summary>
+/// <summary>
+/// What happens where the rest of the memory would make the pause longer than it may be. It is estimated before anybody parks, and once more in
+/// the pause, because guests write until they are parked.
+/// </summary>
 public enum OverMaxPause
 {
     /// <summary>
@@ -9,7 +12,7 @@ public enum OverMaxPause
     /// </summary>
     Protect,
 
-    /// <summary>The checkpoint is given up before anybody parks.</summary>
+    /// <summary>The checkpoint is given up: before anybody parks, or in the pause where the guest has written too much by then.</summary>
     Refuse,
 
     /// <summary>The pause takes as long as it takes.</summary>

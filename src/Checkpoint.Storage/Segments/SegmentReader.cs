@@ -17,21 +17,22 @@ public sealed class SegmentReader : IDisposable
     private readonly string _part;
     private readonly BlockReader? _blocks;
 
-    private SegmentReader(ISegmentFile file, string vm, string part, SegmentIdentity identity, SegmentIndex index)
+    // Whether pages that are not in the page cache are read past it.
+    private readonly bool _readsPastCache;
+
+    private SegmentReader(ISegmentFile file, string vm, string part, SegmentIdentity identity, SegmentIndex index, bool readsPastCache)
     {
         _file = file;
         _vm = vm;
         _part = part;
         _index = index;
         _blocks = index.Blocks is { } blocks ? new BlockReader(file, blocks) : null;
+        _readsPastCache = readsPastCache;
         Identity = identity;
     }
 
     /// <summary>Whose memory it is.</summary>
     public SegmentIdentity Identity { get; }
-
-    /// <summary>Whether pages that are not in the page cache are read past it.</summary>
-    public bool ReadsPastCache { get; init; }
 
     /// <summary>How many pages are stored as data.</summary>
     public long DataPages => _index.DataPages;
@@ -140,7 +141,7 @@ public sealed class SegmentReader : IDisposable
         {
             file = OpenFile(files, path);
             var index = SegmentIndex.Load(file, identity, part);
-            var reader = new SegmentReader(file, identity.Vm, PartName(part), identity, index) { ReadsPastCache = pastCache && !file.WasRead };
+            var reader = new SegmentReader(file, identity.Vm, PartName(part), identity, index, pastCache && !file.WasRead);
             file = null;
             return reader;
         }
@@ -261,7 +262,7 @@ public sealed class SegmentReader : IDisposable
     {
         try
         {
-            if (SegmentIndex.TryFill(_file, target, offset, ReadsPastCache))
+            if (SegmentIndex.TryFill(_file, target, offset, _readsPastCache))
                 return;
         }
         catch (IOException exception)

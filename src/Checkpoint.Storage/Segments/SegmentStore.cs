@@ -11,8 +11,11 @@ namespace Checkpoint.Storage.Segments;
 /// </summary>
 public sealed class SegmentStore
 {
-    private const string Suffix = ".seg";
-    private const string TemporarySuffix = ".tmp";
+    /// <summary>How a segment's name ends.</summary>
+    internal const string Suffix = ".seg";
+
+    /// <summary>What comes behind it while the segment is being written.</summary>
+    internal const string TemporarySuffix = ".tmp";
 
     private readonly SegmentOwner? _owner;
     private readonly ISegmentFiles _files;

@@ -21,21 +21,15 @@ internal sealed class SystemFile(SafeFileHandle handle) : ISegmentFile
     // Also with relatime the first access after a write is noted.
     public bool WasRead { get; } = File.GetLastAccessTimeUtc(handle) > File.GetLastWriteTimeUtc(handle);
 
-    /// <summary>How many bytes were read past the page cache.</summary>
-    internal long BytesPastCache { get; private set; }
-
     public int Read(Span<byte> buffer, long offset) => RandomAccess.Read(handle, buffer, offset);
 
     public int ReadPastCache(Span<byte> buffer, long offset)
     {
-        if (_isDirectRefused || !IsAligned(buffer, offset) || FileSync.IsCached(handle, offset, buffer.Length) || Direct() is not { } direct)
+        if (_isDirectRefused || !IsAligned(buffer, offset) || PageCache.Holds(handle, offset, buffer.Length) || Direct() is not { } direct)
             return Read(buffer, offset);
         try
         {
-            var read = RandomAccess.Read(direct, buffer, offset);
-            lock (_gate)
-                BytesPastCache += read;
-            return read;
+            return RandomAccess.Read(direct, buffer, offset);
         }
         catch (IOException)
         {
@@ -72,7 +66,7 @@ internal sealed class SystemFile(SafeFileHandle handle) : ISegmentFile
             if (!_isDirectTried)
             {
                 _isDirectTried = true;
-                _direct = FileSync.TryOpenDirect(handle);
+                _direct = PageCache.TryOpenPast(handle);
                 _isDirectRefused = _direct is null;
             }
 

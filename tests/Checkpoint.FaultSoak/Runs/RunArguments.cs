@@ -19,6 +19,9 @@ internal sealed record RunArguments(IReadOnlyList<string> Words, TimeSpan Interr
         "--seed", random.Next().ToString(CultureInfo.InvariantCulture),
     ];
 
+    /// <summary>How many vCPUs it has.</summary>
+    public static int VcpusOf(IReadOnlyList<string> shape) => int.Parse(shape[shape.ToList().IndexOf("--vcpus") + 1], CultureInfo.InvariantCulture);
+
     /// <summary>How it is checkpointed, and until when.</summary>
     public static RunArguments Draw(Random random, params IReadOnlyList<string> machine)
     {

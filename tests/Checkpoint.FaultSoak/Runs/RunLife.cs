@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using Checkpoint.Protocol.Faults;
@@ -6,7 +7,7 @@ namespace Checkpoint.FaultSoak.Runs;
 
 /// <summary>
 /// One life: the <c>run</c> command with random faults, then some that go on from what it committed, with faults of their own. Then
-/// all that is stored is looked at.
+/// all that is stored is looked at, and what the engine still holds.
 /// </summary>
 /// <param name="seed">Of everything.</param>
 /// <param name="folder">A folder of its own, removed by the caller.</param>
@@ -19,6 +20,10 @@ internal sealed class RunLife(int seed, string folder)
 
     // All of a stop's own deadlines one after another, on a machine that has other things to do.
     private static readonly TimeSpan s_deadlock = TimeSpan.FromSeconds(200);
+
+    // A run ends its faults: what it had to leave behind goes on then, gives up what it holds and is gone. A thread reports its end before that.
+    private static readonly TimeSpan s_settling = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_lookEvery = TimeSpan.FromMilliseconds(20);
 
     private readonly Random _random = new(seed);
     private readonly Ledger _ledger = new(Path.Combine(folder, "store.db"), s_deadlock);
@@ -46,6 +51,9 @@ internal sealed class RunLife(int seed, string folder)
     /// <summary>How many of the others were restored and exact.</summary>
     public int Restored => _ledger.Restored;
 
+    /// <summary>Whether threads or file descriptors of the engine were left.</summary>
+    public bool HasLeftSomething { get; private set; }
+
     /// <summary>The longest that a command ran on after it was asked to stop.</summary>
     public TimeSpan Latest { get; private set; }
 
@@ -53,26 +61,47 @@ internal sealed class RunLife(int seed, string folder)
     /// <param name="isHealthy">Without faults.</param>
     public async Task LiveAsync(bool isHealthy)
     {
+        var before = Figures.Take();
         var shape = RunArguments.DrawShape(_random);
-        await RunAsync(RunArguments.Draw(_random, ["--vm", "a", .. shape]), "a", isHealthy).ConfigureAwait(false);
+        var vcpus = RunArguments.VcpusOf(shape);
+        await RunAsync(RunArguments.Draw(_random, ["--vm", "a", .. shape]), "a", vcpus, isHealthy).ConfigureAwait(false);
         for (var more = _random.Next(3); more > 0 && _broken.Count == 0 && _ledger.Draw(_random) is { } from; more--)
         {
             var vm = _random.Next(4) == 0 ? string.Create(CultureInfo.InvariantCulture, $"a{more}") : from.Vm;
             var reference = _random.Next(2) == 0 ? $"{from.Vm}@latest" : string.Create(CultureInfo.InvariantCulture, $"{from.Vm}@{from.Number}");
             var arguments = RunArguments.Draw(_random, "--from", reference, "--vm", vm, "--fill", RunArguments.Pick(_random, "auto", "lazy", "eager"));
-            await RunAsync(arguments, vm, isHealthy).ConfigureAwait(false);
+            await RunAsync(arguments, vm, vcpus, isHealthy).ConfigureAwait(false);
         }
 
         if (_broken.Count == 0)
             _broken.AddRange(await _ledger.LookAsync(folder).ConfigureAwait(false));
+        if (await LeftSinceAsync(before).ConfigureAwait(false) is { Count: > 0 } left)
+        {
+            HasLeftSomething = true;
+            _broken.Add(string.Create(CultureInfo.InvariantCulture, $"{s_settling.TotalSeconds} s after its last command something of the engine is left: {string.Join("; ", left)}"));
+        }
+
         if (_broken.Count > 0)
             _broken[^1] += string.Concat(_typed.Select(each => "\n    " + each));
     }
 
-    private async Task RunAsync(RunArguments arguments, string vm, bool isHealthy)
+    private static async Task<IReadOnlyList<string>> LeftSinceAsync(Figures before)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        while (Figures.Take().LeftSince(before) is { Count: > 0 } left)
+        {
+            if (Stopwatch.GetElapsedTime(begun) > s_settling)
+                return left;
+            await Task.Delay(s_lookEvery).ConfigureAwait(false);
+        }
+
+        return [];
+    }
+
+    private async Task RunAsync(RunArguments arguments, string vm, int vcpus, bool isHealthy)
     {
         var faults = new FaultPlan((ulong)_random.Next());
-        RandomFaults.Arm(faults, _random);
+        RandomFaults.Arm(faults, _random, vcpus);
         var file = Path.Combine(folder, "faults.json");
         await File.WriteAllTextAsync(file, FaultFileText.Of(faults)).ConfigureAwait(false);
         var words = isHealthy ? arguments.Words : [.. arguments.Words, "--faults", file];

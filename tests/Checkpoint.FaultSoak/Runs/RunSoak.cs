@@ -9,7 +9,6 @@ internal sealed class RunSoak(ulong seed, TimeSpan duration)
     private const int HealthyLives = 4;
     private const int MostBroken = 20;
     private static readonly TimeSpan s_tellEvery = TimeSpan.FromMinutes(1);
-    private static readonly TimeSpan s_settling = TimeSpan.FromSeconds(10);
 
     private readonly FaultTable _faults = new();
     private readonly SortedDictionary<int, int> _ends = [];
@@ -55,7 +54,6 @@ internal sealed class RunSoak(ulong seed, TimeSpan duration)
         while (Stopwatch.GetElapsedTime(begun) < duration && _broken < MostBroken)
         {
             await LiveAsync(++lives, isHealthy: false).ConfigureAwait(false);
-            await SettleAsync(lives, before).ConfigureAwait(false);
             if (Stopwatch.GetElapsedTime(told) < s_tellEvery)
                 continue;
             told = Stopwatch.GetTimestamp();
@@ -87,6 +85,7 @@ internal sealed class RunSoak(ulong seed, TimeSpan duration)
                 _ends[exitCode] = _ends.GetValueOrDefault(exitCode) + count;
             (_committed, _pruned, _restored, _aborted) = (_committed + life.Committed, _pruned + life.Pruned, _restored + life.Restored, _aborted + life.Aborted);
             _latest = life.Latest > _latest ? life.Latest : _latest;
+            _leftBehind += life.HasLeftSomething ? 1 : 0;
             foreach (var (kind, phase) in life.Faults)
                 _faults.Add(kind, phase, 1);
             foreach (var broken in life.Broken)
@@ -101,34 +100,13 @@ internal sealed class RunSoak(ulong seed, TimeSpan duration)
         }
     }
 
-    // The commands of a life have ended, and with them their faults: nothing of theirs may be left.
-    private async Task SettleAsync(int life, Figures before)
-    {
-        var begun = Stopwatch.GetTimestamp();
-        while (true)
-        {
-            var now = Figures.Take();
-            if (now.EngineThreads <= before.EngineThreads && now.EngineFds <= before.EngineFds)
-                return;
-            if (Stopwatch.GetElapsedTime(begun) > s_settling)
-            {
-                _leftBehind++;
-                Console.WriteLine($"life {life} of seed {seed} has left behind: {string.Join("; ", now.Since(before))}");
-                return;
-            }
-
-            // A thread reports its end before it is gone.
-            await Task.Delay(20).ConfigureAwait(false);
-        }
-    }
-
     private int Judge(Figures before, Figures after)
     {
         var findings = new List<string>();
         if (_broken > 0)
             findings.Add($"{_broken} promises were broken");
-        if (after.EngineThreads > before.EngineThreads || after.EngineFds > before.EngineFds)
-            findings.Add($"{after.EngineThreads - before.EngineThreads} threads and {after.EngineFds - before.EngineFds} fds of the engine are left");
+        if (after.LeftSince(before) is { Count: > 0 } left)
+            findings.Add($"something of the engine is left: {string.Join("; ", left)}");
         // The runtime keeps some of its own; a leak would be one a life.
         if (after.Fds > before.Fds + 10)
             findings.Add($"{after.Fds - before.Fds} fds are left");

@@ -62,7 +62,7 @@ internal sealed class Tenant
     /// <summary>The checkpoints whose pin was acknowledged, and whose end nobody has asked for since the pin was asked for.</summary>
     public HashSet<long> Pinned { get; } = [];
 
-    /// <summary>The checkpoints that some event has pruned.</summary>
+    /// <summary>The checkpoints that an append after their own has pruned: what is new stays, whatever retention takes for it.</summary>
     public HashSet<long> MayBePruned { get; } = [];
 
     /// <summary>Which request to unpin a checkpoint was the last so far.</summary>
@@ -110,8 +110,8 @@ internal sealed class Tenant
     public void OnAppended(JournalAppend append)
     {
         ForgetHistory();
-        foreach (var pruned in append.Events.OfType<MachineEvent.CheckpointPruned>())
-            MayBePruned.UnionWith(pruned.Numbers);
+        var own = append.Events.OfType<MachineEvent.CheckpointCommitted>().Select(committed => committed.Number);
+        MayBePruned.UnionWith(append.Events.OfType<MachineEvent.CheckpointPruned>().SelectMany(pruned => pruned.Numbers).Except(own));
     }
 
     public void OnRoundEnded(Life life, CheckpointOutcome outcome)
@@ -128,7 +128,7 @@ internal sealed class Tenant
                 life.Failures = 0;
                 Acknowledged[committed.Checkpoint.Number] = committed.Checkpoint.Id;
                 // An owner that has lost the machine may hear late of what the next one has pruned meanwhile: it was there.
-                if (!MayBePruned.Contains(committed.Checkpoint.Number))
+                if (!(life.HasLostOwnership && MayBePruned.Contains(committed.Checkpoint.Number)))
                     World.Tell(invariant => invariant.OnAcknowledged(this, committed.Checkpoint));
                 break;
             case CheckpointOutcome.Aborted aborted:

@@ -14,7 +14,7 @@ public sealed class PastCacheTests : IDisposable
 
     private readonly TemporaryFolder _folder = new();
     private readonly byte[] _content = new byte[Bytes];
-    private readonly byte[] _room = GC.AllocateArray<byte>(Piece + Page, pinned: true);
+    private readonly byte[] _room = GC.AllocateArray<byte>(Bytes + Page, pinned: true);
     private readonly string _path;
 
     public PastCacheTests()
@@ -32,8 +32,7 @@ public sealed class PastCacheTests : IDisposable
         using var file = OpenEvicted(out var handle);
         Assert.Equal(Piece, file.ReadPastCache(Aligned(), Piece));
         Assert.Equal(_content.AsSpan(Piece, Piece), Aligned());
-        Assert.Equal(Piece, file.BytesPastCache);
-        Assert.False(FileSync.IsCached(handle, Piece, Piece));
+        Assert.False(PageCache.Holds(handle, Piece, Piece));
     }
 
     [DirectReadFact]
@@ -44,17 +43,17 @@ public sealed class PastCacheTests : IDisposable
         Aligned().Clear();
         Assert.Equal(Piece, file.ReadPastCache(Aligned(), 0));
         Assert.Equal(_content.AsSpan(0, Piece), Aligned());
-        Assert.Equal(0, file.BytesPastCache);
+        Assert.Equal(1, Descriptors());
     }
 
     [DirectReadFact]
     public void A_file_without_a_name_is_read_past_the_cache_as_well()
     {
-        using var file = OpenEvicted(out _);
+        using var file = OpenEvicted(out var handle);
         File.Delete(_path);
         Assert.Equal(Piece, file.ReadPastCache(Aligned(), 0));
         Assert.Equal(_content.AsSpan(0, Piece), Aligned());
-        Assert.Equal(Piece, file.BytesPastCache);
+        Assert.False(PageCache.Holds(handle, 0, Piece));
     }
 
     [Theory]
@@ -68,7 +67,7 @@ public sealed class PastCacheTests : IDisposable
         var buffer = _room.AsSpan(Lead() + shift, length);
         Assert.Equal(length, file.ReadPastCache(buffer, offset));
         Assert.Equal(_content.AsSpan(offset, length), buffer);
-        Assert.Equal(0, file.BytesPastCache);
+        Assert.Equal(1, Descriptors());
     }
 
     [Fact]
@@ -82,7 +81,7 @@ public sealed class PastCacheTests : IDisposable
         Assert.False(Aligned().ContainsAnyExcept((byte)0));
     }
 
-    [Fact]
+    [DirectReadFact]
     public void Who_reads_a_whole_segment_again_reads_it_through_the_cache()
     {
         var store = new SegmentStore(_folder.File("x.d"));
@@ -91,16 +90,40 @@ public sealed class PastCacheTests : IDisposable
         using var first = store.Open("web", committed, readsAll: true);
         using var second = store.Open("web", committed, readsAll: true);
         using var looked = store.Open("web", committed);
-        Assert.Equal((true, false, false), (first.ReadsPastCache, second.ReadsPastCache, looked.ReadsPastCache));
-        var read = new byte[Bytes];
-        first.Read(0, read);
-        Assert.Equal(_content, read);
+        var path = Path.Combine(store.Folder, "web", committed.Segment!.Name);
+        Assert.Equal((false, true, true), (IsCachedAfter(first, path), IsCachedAfter(second, path), IsCachedAfter(looked, path)));
 
         // Another process knows what the file system has noted; one that is mounted with noatime notes nothing.
-        var path = Path.Combine(store.Folder, "web", committed.Segment!.Name);
         var isNoted = File.GetLastAccessTimeUtc(path) > File.GetLastWriteTimeUtc(path);
         using var other = new SegmentStore(store.Folder).Open("web", committed, readsAll: true);
-        Assert.Equal(!isNoted, other.ReadsPastCache);
+        Assert.Equal(isNoted, IsCachedAfter(other, path));
+    }
+
+    // Whether the page cache has the memory once a reader has read all of it.
+    private bool IsCachedAfter(SegmentReader reader, string path)
+    {
+        using var handle = File.OpenHandle(path);
+        DirectReadFactAttribute.Evict(handle);
+        var read = _room.AsSpan(Lead(), Bytes);
+        read.Clear();
+        Assert.Equal(Bytes / Page, reader.Read(0, read));
+        Assert.Equal(_content, read);
+        return PageCache.Holds(handle, SegmentFormat.DataOffset, Bytes);
+    }
+
+    // The file is opened a second time for the first read past the cache.
+    private int Descriptors() => Directory.GetFiles("/proc/self/fd").Count(IsOfTheFile);
+
+    private bool IsOfTheFile(string descriptor)
+    {
+        try
+        {
+            return File.ResolveLinkTarget(descriptor, returnFinalTarget: false)?.FullName == _path;
+        }
+        catch (IOException)
+        {
+            return false; // Another test has closed it meanwhile.
+        }
     }
 
     private SystemFile OpenEvicted(out SafeFileHandle handle)
