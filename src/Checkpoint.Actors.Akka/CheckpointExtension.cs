@@ -68,15 +68,7 @@ public sealed class CheckpointExtension : IExtension
         finally
         {
             // Also where a machine could not be stopped: the store is closed after all that is still written to it.
-            var closing = Engine.DisposeAsync().AsTask();
-            try
-            {
-                await closing.WaitAsync(ActorSystemHost.Patience + Settings.Coordinator.StopDeadline).ConfigureAwait(false);
-            }
-            catch (TimeoutException) when (!closing.IsCompleted)
-            {
-                // A call of its journal hangs: the store is closed when that ends, and keeps nobody who shuts the system down.
-            }
+            await Engine.DisposeAsync().ConfigureAwait(false);
         }
 
         return Done.Instance;

@@ -191,11 +191,30 @@ public sealed class CheckpointEngine : IAsyncDisposable
         return Task.FromResult(new DetachedMachine(attachment, recorded.Task, _time, _host.Threads));
     }
 
-    /// <inheritdoc/>
+    /// <summary>
+    /// Closes the store. Where a call on it hangs nobody waits for longer than the <see cref="CoordinatorOptions.StopDeadline"/> of the engine's defaults:
+    /// the store is closed when that call has ended, or the process.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         await _host.DisposeAsync().ConfigureAwait(false);
-        await Store.DisposeAsync().ConfigureAwait(false);
+        var closed = new TaskCompletionSource(_host.Threads.Completion);
+        // Beside the caller: the database's last sync, which may hang, is a call that keeps its thread.
+        _host.Threads.Run(async () =>
+        {
+            try
+            {
+                await Store.DisposeAsync().ConfigureAwait(false);
+                closed.SetResult();
+            }
+            catch (Exception failure)
+            {
+                closed.SetException(failure);
+            }
+        });
+        await closed.Task.WaitAsync(_host.Defaults.StopDeadline, _time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (closed.Task.IsCompleted)
+            await closed.Task.ConfigureAwait(false);
     }
 
     private async Task<MachineHistory> RegisterAsync(IMachineLock held, MachineHistory history, MachineAttachment attachment, CancellationToken cancellationToken)

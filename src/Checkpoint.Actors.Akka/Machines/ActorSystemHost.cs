@@ -23,9 +23,7 @@ internal sealed class ActorSystemHost(
     IActorRef engine, Task engineEnded, CheckpointStore store, CheckpointSettings settings, JournalFence fence, TimeProvider time) : IEngineHost
 {
     private const string EngineEnded = "the engine's actor, /user/checkpoint, has ended; start the actor system again";
-
-    /// <summary>How long the end of the engine's actor is waited for.</summary>
-    public static TimeSpan Patience { get; } = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(10);
 
     public CoordinatorOptions Defaults => settings.Coordinator;
 
@@ -90,7 +88,7 @@ internal sealed class ActorSystemHost(
     {
         try
         {
-            await engine.GracefulStop(Patience).ConfigureAwait(false);
+            await engine.GracefulStop(s_patience).ConfigureAwait(false);
         }
         catch (TaskCanceledException)
         {

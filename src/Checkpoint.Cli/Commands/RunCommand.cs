@@ -27,7 +27,8 @@ internal sealed class RunCommand : Verb
     private readonly Option<int?> _keep = TypedOptions.Number("--keep", "Keep the newest N checkpoints and the pinned ones, also where the disk is full; otherwise all are kept", 1, int.MaxValue);
     private readonly Option<string> _mode = TypedOptions.Choice("--mode", "How much memory a checkpoint holds: all of it, or what has changed", "full", "incremental");
     private readonly Option<bool> _compress = new("--compress") { Description = "Compress the memory as it is stored, after the guest runs again" };
-    private readonly Option<TimeSpan?> _maxPause = TypedOptions.Duration("--max-pause", "How long a checkpoint may pause the guest, such as 2ms; otherwise as long as it takes");
+    private readonly Option<TimeSpan?> _maxPause = TypedOptions.Duration(
+        "--max-pause", "How long a checkpoint may pause the guest, such as 2ms; otherwise as long as it takes", OptionLimits.LongestDeadline);
     private readonly Option<string> _overMaxPause = TypedOptions.Choice(
         "--over-max-pause", "What happens where a guest writes too fast for --max-pause: its writes wait, the checkpoint is refused, or the pause is longer", "protect", "refuse", "exceed");
     private readonly Option<CheckpointReference?> _from = TypedOptions.Reference("--from", "Begin with this checkpoint instead of a new machine: VM@latest, VM@12 or 8 digits of its id");

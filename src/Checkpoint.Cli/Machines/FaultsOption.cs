@@ -8,6 +8,9 @@ internal sealed class FaultsOption
 {
     private const long MostBytes = 1 << 20;
 
+    // Neither the guest's device nor the mark of a simulation has threads of its own.
+    private static readonly string[] s_neverMade = [FaultCalls.DevicePark, FaultCalls.DeviceResume];
+
     public Option<string?> Option { get; } = new("--faults")
     {
         Description = "A file of faults to inject, to rehearse with; config/faults.json is a sample",
@@ -24,12 +27,22 @@ internal sealed class FaultsOption
         return path.Length > 0 ? Read(path) : throw CommandException.Usage("--faults names no file: it is empty");
     }
 
-    /// <summary>Refuses faults about a vCPU that the machine does not have: they would never be met, and the rehearsal show nothing.</summary>
-    /// <exception cref="CommandException">There is such a fault.</exception>
+    /// <summary>
+    /// Refuses faults about a vCPU that the machine does not have, and those at calls that are made on devices of another kind than the program's
+    /// own: they would never be met, and the rehearsal show nothing.
+    /// </summary>
+    /// <exception cref="FaultFileException">There is such a fault.</exception>
     public void RequireSuited(ParseResult parsed, FaultPlan? faults, int vcpus)
     {
-        if (faults?.Rules.FirstOrDefault(rule => rule.When.Vcpu >= vcpus) is { When: var beyond })
-            throw CommandException.Usage($"{parsed.GetValue(Option)}: a fault at {beyond.Call} is about vCPU {beyond.Vcpu}, and the machine has {vcpus}; write one from 0 to {vcpus - 1}");
+        foreach (var rule in faults?.Rules ?? [])
+        {
+            if (rule.When.Vcpu >= vcpus)
+                throw Unsuited(rule.Places!.Vcpu, $"a fault at {rule.When.Call} is about vCPU {rule.When.Vcpu}, and the machine has {vcpus}; write one from 0 to {vcpus - 1}");
+            if (rule.Calls.All(s_neverMade.Contains))
+                throw Unsuited(rule.Places!.Call, $"{rule.When.Call} is never called here, because the program's own devices have no threads to park; write {FaultCalls.DeviceCapture}, or leave the fault out");
+        }
+
+        FaultFileException Unsuited((int Line, int Column) place, string what) => new(parsed.GetValue(Option)!, place.Line, place.Column, what);
     }
 
     private static FaultPlan Read(string path)

@@ -50,7 +50,7 @@ internal sealed class Kernel(IKvm kvm, MachineArchitecture architecture, ulong? 
     {
         IDeviceState device = new GuestDevice(guest);
         // Only where a fault is about it: what may hang is captured on another thread.
-        if (faults is not null && faults.Rules.Any(rule => FaultCalls.Matching(rule.When.Call).Contains(FaultCalls.DeviceCapture)))
+        if (faults is not null && faults.IsAbout(FaultCalls.DeviceCapture))
             device = FaultyDevice.Decorate(device, faults);
         return seed is { } known ? [device, new SimulationMark(known)] : [device];
     }

@@ -22,9 +22,11 @@ internal static class Duration
     /// <param name="text">A number with ms, s, m or h right behind it.</param>
     /// <param name="duration">The duration.</param>
     /// <param name="reason">One line that says why it is none.</param>
-    public static bool TryParse(string text, out TimeSpan duration, [NotNullWhen(false)] out string? reason)
+    /// <param name="longest">The longest that may be written, in whole hours; null for <see cref="Longest"/>.</param>
+    public static bool TryParse(string text, out TimeSpan duration, [NotNullWhen(false)] out string? reason, TimeSpan? longest = null)
     {
         duration = default;
+        var most = longest ?? Longest;
         reason = $"'{text}' is no duration: write a number with ms, s, m or h, such as 100ms";
         foreach (var (unit, milliseconds) in s_units)
         {
@@ -33,9 +35,9 @@ internal static class Duration
             if (!decimal.TryParse(text[..^unit.Length], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number))
                 return false;
             var total = (double)(Math.Min(number, MostOfAnyUnit) * milliseconds);
-            if (total < Shortest.TotalMilliseconds || total > Longest.TotalMilliseconds)
+            if (total < Shortest.TotalMilliseconds || total > most.TotalMilliseconds)
             {
-                reason = $"'{text}' is out of range: a duration is 1ms to 720h";
+                reason = string.Create(CultureInfo.InvariantCulture, $"'{text}' is out of range: write a duration from 1ms to {most.TotalHours:0}h");
                 return false;
             }
 

@@ -11,13 +11,14 @@ internal static class TypedOptions
 {
     private delegate bool Reader<T>(string text, out T value, out string? reason);
 
-    public static Option<TimeSpan?> Duration(string name, string description) => new(name)
+    /// <summary>A duration of at most <paramref name="longest"/>; null for the longest that there is.</summary>
+    public static Option<TimeSpan?> Duration(string name, string description, TimeSpan? longest = null) => new(name)
     {
         Description = description,
         HelpName = "D",
-        CustomParser = Parser<TimeSpan?>(name, static (string text, out TimeSpan? value, out string? reason) =>
+        CustomParser = Parser<TimeSpan?>(name, (string text, out TimeSpan? value, out string? reason) =>
         {
-            var isRead = Parsing.Duration.TryParse(text, out var duration, out reason);
+            var isRead = Parsing.Duration.TryParse(text, out var duration, out reason, longest);
             value = isRead ? duration : null;
             return isRead;
         }),

@@ -96,8 +96,15 @@ public static class FaultFile
         /// <summary>Something is wrong at a place.</summary>
         public FaultFileException Wrong(long offset, string what)
         {
+            var (line, column) = At(offset);
+            return new FaultFileException(source, line, column, what);
+        }
+
+        /// <summary>The line and the column of a place, both from 1.</summary>
+        public (int Line, int Column) At(long offset)
+        {
             var before = bytes.AsSpan(0, (int)offset);
-            return new FaultFileException(source, before.Count((byte)'\n') + 1, (int)offset - before.LastIndexOf((byte)'\n'), what);
+            return (before.Count((byte)'\n') + 1, (int)offset - before.LastIndexOf((byte)'\n'));
         }
 
         /// <summary>Something else stands where this must.</summary>

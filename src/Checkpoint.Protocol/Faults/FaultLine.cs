@@ -81,7 +81,8 @@ internal sealed class FaultLine(long offset)
         var action = ActionOf(actions[0], places);
         try
         {
-            plan.Add(when, action);
+            var place = places.At(call.Offset);
+            plan.Add(when, action).Places = new FaultPlaces(place, _values.TryGetValue("vcpu", out var vcpu) ? places.At(vcpu.Offset) : place);
         }
         catch (ArgumentException impossible)
         {

@@ -92,6 +92,8 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
             throw new ArgumentException($"a delay is longer than nothing and at most {s_longest.Days} days", nameof(action));
         if (action is FaultAction.Fail { Errno: < 1 } or FaultAction.LoseMachine { Errno: < 1 })
             throw new ArgumentException("an error number is positive", nameof(action));
+        if (action is FaultAction.Fail { AfterRegisters: < 0 })
+            throw new ArgumentException("a number of registers is not negative", nameof(action));
         var calls = FaultCalls.Able(FaultCalls.Matching(when.Call), action.Needs);
         if (calls.Count == 0)
             throw new ArgumentException($"'{action.Kind}' cannot happen at {when.Call}; it can at {Some(action.Needs)}", nameof(action));
@@ -117,8 +119,8 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
         {
             _rules = [];
             _armed = new(StringComparer.Ordinal);
-            // Under the lock, so that nobody disposes of them meanwhile.
-            foreach (var wait in _waiting)
+            // Under the lock, so that nobody else disposes of them meanwhile; what waits aside may go on right here.
+            foreach (var wait in _waiting.ToArray())
                 wait.Cancel();
         }
     }
@@ -168,31 +170,39 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
     /// <param name="end">Ends it early.</param>
     public void Wait(FaultHit hit, CancellationToken end = default)
     {
-        var duration = hit.Action switch
-        {
-            FaultAction.Delay delay => delay.Duration,
-            FaultAction.Hang => Timeout.InfiniteTimeSpan,
-            _ => TimeSpan.Zero,
-        };
-        if (duration == TimeSpan.Zero)
+        if (Begin(hit, end) is not { } over)
             return;
-        using var over = CancellationTokenSource.CreateLinkedTokenSource(end);
-        lock (_gate)
-        {
-            // A rule that is gone has been disarmed between the hit and this wait.
-            if (!_rules.Contains(hit.Rule))
-                return;
-            _waiting.Add(over);
-        }
-
         try
         {
-            _waits.Wait(hit, duration, over.Token);
+            _waits.Wait(hit, DurationOf(hit.Action), over.Token);
         }
         finally
         {
-            lock (_gate)
-                _waiting.Remove(over);
+            End(over);
+        }
+    }
+
+    /// <summary>
+    /// For decorators of calls that only set something going, such as the sending of a signal: lets a hit's delay or hang pass
+    /// beside the caller, who goes on at once, and then does what was to come; at once for other hits.
+    /// </summary>
+    /// <param name="hit">The hit.</param>
+    /// <param name="then">What comes late. It must not throw.</param>
+    /// <param name="end">Ends the wait early.</param>
+    public void WaitAside(FaultHit hit, Action then, CancellationToken end = default)
+    {
+        if (Begin(hit, end) is not { } over)
+        {
+            then();
+            return;
+        }
+
+        _waits.WaitAside(hit, DurationOf(hit.Action), Go, over.Token);
+
+        void Go()
+        {
+            End(over);
+            then();
         }
     }
 
@@ -209,32 +219,38 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
         _armed = armed;
     }
 
-    /// <summary>
-    /// For decorators of calls that only set something going, such as the sending of a signal: lets a hit's delay or hang pass
-    /// beside the caller, who goes on at once, and then does what was to come.
-    /// </summary>
-    /// <param name="hit">The hit.</param>
-    /// <param name="then">What comes late. Where time is virtual it is done at once: the scheduler holds the participant back.</param>
-    /// <param name="end">Ends the wait early.</param>
-    public void WaitAside(FaultHit hit, Action then, CancellationToken end = default)
+    private static TimeSpan DurationOf(FaultAction action) => action switch
     {
-        if (_waits is not FaultWaits)
+        FaultAction.Delay delay => delay.Duration,
+        FaultAction.Hang => Timeout.InfiniteTimeSpan,
+        _ => TimeSpan.Zero,
+    };
+
+    // What ends a wait that begins; null where there is nothing to wait for.
+    private CancellationTokenSource? Begin(FaultHit hit, CancellationToken end)
+    {
+        if (DurationOf(hit.Action) == TimeSpan.Zero)
+            return null;
+        var over = CancellationTokenSource.CreateLinkedTokenSource(end);
+        lock (_gate)
         {
-            Wait(hit, end);
-            then();
-            return;
+            // A rule that is gone has been disarmed between the hit and this wait.
+            if (_rules.Contains(hit.Rule))
+            {
+                _waiting.Add(over);
+                return over;
+            }
         }
 
-        var thread = new Thread(() =>
-        {
-            Wait(hit, end);
-            then();
-        })
-        {
-            Name = $"late {hit.Site.Call}",
-            IsBackground = true,
-        };
-        thread.Start();
+        over.Dispose();
+        return null;
+    }
+
+    private void End(CancellationTokenSource over)
+    {
+        lock (_gate)
+            _waiting.Remove(over);
+        over.Dispose();
     }
 
     private static string Some(FaultAbilities needs)

@@ -17,6 +17,11 @@ public sealed record FaultWhen(
     string? Phase = null,
     Func<FaultSite, bool>? Condition = null);
 
+/// <summary>Where in a file of faults a rule stands, for whoever refuses it later than the file's reader does.</summary>
+/// <param name="Call">The line and the column in bytes, both from 1, of the name of its call.</param>
+/// <param name="Vcpu">Those of its vCPU; those of its call where it names none.</param>
+public sealed record FaultPlaces((int Line, int Column) Call, (int Line, int Column) Vcpu);
+
 /// <summary>One thing that goes wrong, and when.</summary>
 public sealed class FaultRule
 {
@@ -41,11 +46,14 @@ public sealed class FaultRule
     /// <summary>What goes wrong.</summary>
     public FaultAction Action { get; }
 
+    /// <summary>Where in a file its call and its vCPU stand; null for a rule that was made in code.</summary>
+    public FaultPlaces? Places { get; internal set; }
+
     /// <summary>How often it was injected.</summary>
     public long Hits => Interlocked.Read(ref _hits);
 
-    /// <summary>The names of the calls that it is about.</summary>
-    internal IReadOnlyList<string> Calls { get; }
+    /// <summary>The names of the calls that it is about: those that are meant and at which its action can happen.</summary>
+    public IReadOnlyList<string> Calls { get; }
 
     /// <summary>Whether none of the calls to come can be hit.</summary>
     internal bool IsSpent => When.Times is { } times && _seen >= (When.First ?? 1) + times - 1;

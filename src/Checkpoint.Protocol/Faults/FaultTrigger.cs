@@ -47,20 +47,10 @@ public sealed class FaultTrigger
     /// <param name="afterRegisters">
     /// For KVM_GET_MANY_REGS, KVM_SET_MANY_REGS, KVM_GET_MSRS and KVM_SET_MSRS: so many registers are done before it fails.
     /// </param>
-    public FaultRule Fail(int errno, int? afterRegisters = null)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThan(errno, 1);
-        if (afterRegisters is { } count)
-            ArgumentOutOfRangeException.ThrowIfNegative(count);
-        return Then(new FaultAction.Fail(errno, afterRegisters));
-    }
+    public FaultRule Fail(int errno, int? afterRegisters = null) => Then(new FaultAction.Fail(errno, afterRegisters));
 
-    /// <summary>The call is made after a while.</summary>
-    public FaultRule Delay(TimeSpan duration)
-    {
-        ArgumentOutOfRangeException.ThrowIfLessThanOrEqual(duration, TimeSpan.Zero);
-        return Then(new FaultAction.Delay(duration));
-    }
+    /// <summary>The call is made after a while, more than none and at most 30 days.</summary>
+    public FaultRule Delay(TimeSpan duration) => Then(new FaultAction.Delay(duration));
 
     /// <summary>The call hangs: KVM_RUN until the vCPU is kicked, others until they are cancelled, all until <see cref="FaultPlan.Disarm"/>.</summary>
     public FaultRule Hang() => Then(new FaultAction.Hang());

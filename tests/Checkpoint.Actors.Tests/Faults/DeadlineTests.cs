@@ -7,6 +7,7 @@ using Checkpoint.Protocol.Coordination;
 using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage;
+using Checkpoint.Storage.Journal;
 
 namespace Checkpoint.Actors.Tests.Faults;
 
@@ -14,6 +15,9 @@ namespace Checkpoint.Actors.Tests.Faults;
 [Collection(GuestCollection.Name)]
 public sealed class DeadlineTests : IDisposable
 {
+    // A thread that a test holds goes on by itself after a minute.
+    private static readonly TimeSpan s_beforeHangsEnd = TimeSpan.FromSeconds(40);
+
     private readonly FaultPlan _faults = new(seed: 1);
     private readonly DirectoryInfo _folder = Directory.CreateTempSubdirectory("checkpoint-test-");
     private readonly SimulatedKvm _kvm = new(new SimulatedKvmOptions());
@@ -114,6 +118,46 @@ public sealed class DeadlineTests : IDisposable
     }
 
     [Fact]
+    public async Task A_journal_that_hangs_in_a_transaction_keeps_nobody_who_disposes_of_the_engine_and_is_closed_when_it_goes_on()
+    {
+        using var hang = new Hang();
+        var clock = new HangingClock(hang);
+        // The journal asks for the time inside of its transaction.
+        var store = CheckpointStore.Open(StoreOptions, clock);
+        var engine = Over(store);
+        using var guest = Guest();
+        await using (var machine = await engine.AttachAsync(Bench.Vm, Attachment(guest)))
+        {
+            machine.Start();
+            clock.IsHanging = true;
+            _ = machine.CheckpointAsync();
+            await hang.Begun;
+            await machine.StopAsync().WaitAsync(s_beforeHangsEnd);
+        }
+
+        await engine.DisposeAsync().AsTask().WaitAsync(s_beforeHangsEnd);
+        hang.End();
+        await Eventually.IsTrueAsync(
+            () => Record.ExceptionAsync(() => store.ListMachinesAsync()).GetAwaiter().GetResult() is ObjectDisposedException, "the store is closed");
+    }
+
+    [Fact]
+    public async Task A_store_whose_closing_keeps_its_thread_keeps_nobody_who_disposes_of_the_engine()
+    {
+        using var hang = new Hang();
+        var engine = Over(CheckpointStore.Open(StoreOptions, TimeProvider.System).Around(journal => new HangsWhenClosed(journal, hang)));
+        await Task.Run(async () => await engine.DisposeAsync()).WaitAsync(s_beforeHangsEnd);
+        Assert.True(hang.Begun.IsCompleted);
+    }
+
+    [Fact]
+    public async Task Whoever_disposes_of_the_engine_hears_that_its_store_could_not_be_closed()
+    {
+        var engine = Over(CheckpointStore.Open(StoreOptions, TimeProvider.System).Around(journal => new HangsWhenClosed(journal, null)));
+        await Assert.ThrowsAsync<IOException>(async () => await engine.DisposeAsync());
+    }
+
+    [Fact]
     public async Task A_vcpu_whose_kick_does_not_go_out_aborts_the_round_by_name_and_the_next_one_works()
     {
         await using var engine = Open(new CoordinatorOptions());
@@ -161,8 +205,15 @@ public sealed class DeadlineTests : IDisposable
         return machine;
     }
 
-    private CheckpointEngine Open(CoordinatorOptions defaults) =>
-        CheckpointEngine.Open(new StoreOptions("sqlite:" + Path.Combine(_folder.FullName, "store.db")) { Faults = _faults }, null, Patiently(defaults));
+    private StoreOptions StoreOptions => new("sqlite:" + Path.Combine(_folder.FullName, "store.db")) { Faults = _faults };
+
+    private CheckpointEngine Open(CoordinatorOptions defaults) => CheckpointEngine.Open(StoreOptions, null, Patiently(defaults));
+
+    private static CheckpointEngine Over(CheckpointStore store)
+    {
+        var host = new BuiltInHost(store, TimeProvider.System, defaults: Patiently(new CoordinatorOptions { StopDeadline = TimeSpan.FromMilliseconds(50) }));
+        return new CheckpointEngine(store, TimeProvider.System, host);
+    }
 
     // Only what a test is about is short.
     private static CoordinatorOptions Patiently(CoordinatorOptions options) => options with
@@ -198,5 +249,50 @@ public sealed class DeadlineTests : IDisposable
         using var guest = Guest();
         await using var machine = await engine.AttachAsync(Bench.Vm, Attachment(guest));
         await Bench.CommittedAsync(machine);
+    }
+
+    /// <summary>A clock that holds whoever asks for the time.</summary>
+    private sealed class HangingClock(Hang hang) : TimeProvider
+    {
+        public volatile bool IsHanging;
+
+        public override DateTimeOffset GetUtcNow()
+        {
+            if (IsHanging)
+                hang.Enter();
+            return base.GetUtcNow();
+        }
+    }
+
+    /// <summary>A journal that holds the thread that closes it; without something to hold it by it cannot be closed.</summary>
+    private sealed class HangsWhenClosed(IJournal journal, Hang? hang) : IJournal
+    {
+        public Task<AppendOutcome> AppendAsync(JournalAppend append, CancellationToken cancellationToken = default) => journal.AppendAsync(append, cancellationToken);
+
+        public Task ProveDurableAsync(string vm, CancellationToken cancellationToken = default) => journal.ProveDurableAsync(vm, cancellationToken);
+
+        public Task<IReadOnlyList<string>> ListMachinesAsync(CancellationToken cancellationToken = default) => journal.ListMachinesAsync(cancellationToken);
+
+        public Task<IReadOnlyList<JournalRow>> ReadAsync(string vm, long after, int limit, CancellationToken cancellationToken = default) =>
+            journal.ReadAsync(vm, after, limit, cancellationToken);
+
+        public Task<ReadOnlyMemory<byte>?> ReadStateDocumentAsync(string vm, long number, CancellationToken cancellationToken = default) =>
+            journal.ReadStateDocumentAsync(vm, number, cancellationToken);
+
+        public Task<IReadOnlyList<long>> ListStateDocumentsAsync(string vm, CancellationToken cancellationToken = default) =>
+            journal.ListStateDocumentsAsync(vm, cancellationToken);
+
+        public Task SaveSnapshotAsync(string vm, SnapshotRow snapshot, CancellationToken cancellationToken = default) =>
+            journal.SaveSnapshotAsync(vm, snapshot, cancellationToken);
+
+        public Task<SnapshotRow?> LoadSnapshotAsync(string vm, CancellationToken cancellationToken = default) => journal.LoadSnapshotAsync(vm, cancellationToken);
+
+        public async ValueTask DisposeAsync()
+        {
+            hang?.Enter();
+            await journal.DisposeAsync();
+            if (hang is null)
+                throw new IOException("it cannot be closed");
+        }
     }
 }

@@ -179,5 +179,8 @@ public sealed class MaxPauseTests : IDisposable
             if (hit.Phase == nameof(RoundPhase.Preparing) && test._writesOn)
                 test.Write();
         }
+
+        public void WaitAside(FaultHit hit, TimeSpan duration, Action then, CancellationToken end) =>
+            throw new NotSupportedException("Nothing comes late here beside its caller.");
     }
 }

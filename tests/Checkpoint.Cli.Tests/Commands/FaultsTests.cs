@@ -43,10 +43,28 @@ public class FaultsTests
     {
         using var sandbox = new Sandbox();
         var faults = Write(sandbox, "{ \"faults\": [ { \"call\": \"KVM_RUN\", \"vcpu\": 2, \"die\": true } ] }");
-        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", faults)).Fails(2, faults, "a fault at KVM_RUN is about vCPU 2, and the machine has 2; write one from 0 to 1");
+        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", faults))
+            .Fails(2, faults + ": line 1, column 44: a fault at KVM_RUN is about vCPU 2, and the machine has 2; write one from 0 to 1");
         Assert.False(File.Exists(sandbox.Database));
         Assert.Equal(0, (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--every", "20ms", "--checkpoints", "1")).ExitCode);
         (await sandbox.RunAsync("run", "--from", "a@1", "--machine", "sim", "--faults", faults)).Fails(2, faults, "the machine has 2");
+    }
+
+    [Theory]
+    [InlineData("device.park")]
+    [InlineData("device.resume")]
+    [InlineData("device.r*")]
+    public async Task A_fault_at_a_call_that_is_never_made_on_the_programs_own_devices_is_a_usage_error(string call)
+    {
+        using var sandbox = new Sandbox();
+        var faults = Write(sandbox, $$"""
+            { "faults": [
+              { "call": "device.*", "probability": 0, "hang": true },
+              { "call": "{{call}}", "hang": true } ] }
+            """);
+        (await sandbox.RunAsync("run", "--vm", "a", "--machine", "sim", "--faults", faults))
+            .Fails(2, $"{faults}: line 3, column 13: {call} is never called here", "write device.capture");
+        Assert.False(File.Exists(sandbox.Database));
     }
 
     [Fact]

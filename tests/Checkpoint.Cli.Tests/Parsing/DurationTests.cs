@@ -1,4 +1,5 @@
 using Checkpoint.Cli.Parsing;
+using Checkpoint.Protocol.Coordination;
 
 namespace Checkpoint.Cli.Tests.Parsing;
 
@@ -33,6 +34,18 @@ public class DurationTests
     {
         Assert.False(Duration.TryParse(text, out _, out var reason));
         Assert.Contains($"'{text}'", reason, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Every_duration_that_may_be_written_is_an_interval_or_a_pause_that_the_engine_takes()
+    {
+        Assert.Equal(Duration.Shortest, OptionLimits.Interval(Duration.Shortest));
+        Assert.Equal(Duration.Longest, OptionLimits.Interval(Duration.Longest));
+        Assert.Equal(Duration.Shortest, OptionLimits.Pause(Duration.Shortest));
+        Assert.True(Duration.TryParse("24h", out var pause, out _, OptionLimits.LongestDeadline));
+        Assert.Equal(pause, new CoordinatorOptions { MaxPause = pause }.MaxPause);
+        Assert.False(Duration.TryParse("24.1h", out _, out var reason, OptionLimits.LongestDeadline));
+        Assert.EndsWith("write a duration from 1ms to 24h", reason, StringComparison.Ordinal);
     }
 
     [Theory]

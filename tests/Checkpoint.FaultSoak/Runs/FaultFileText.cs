@@ -8,7 +8,9 @@ internal static class FaultFileText
 {
     public static string Of(FaultPlan plan)
     {
-        var faults = new JsonArray([.. plan.Rules.Select(LineOf)]);
+        // The program's own devices are never parked: the command refuses a fault at that alone.
+        var rules = plan.Rules.Where(rule => !rule.Calls.All(call => call is FaultCalls.DevicePark or FaultCalls.DeviceResume));
+        var faults = new JsonArray([.. rules.Select(LineOf)]);
         return new JsonObject { ["seed"] = plan.Seed, ["faults"] = faults }.ToJsonString();
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Checkpoint.Protocol.Faults;
 
 namespace Checkpoint.Protocol.Tests.Faults;
@@ -157,12 +158,67 @@ public sealed class FaultPlanTests
     }
 
     [Fact]
+    public void A_scheduler_of_its_own_does_what_comes_late_when_it_says_so()
+    {
+        var waits = new NotedWaits();
+        var faults = new FaultPlan(waits: waits);
+        faults.On("tgkill").Delay(TimeSpan.FromSeconds(3));
+        var came = 0;
+        faults.WaitAside(Next(faults, "tgkill", 0)!, () => came++);
+        Assert.Equal((0, TimeSpan.FromSeconds(3)), (came, Assert.Single(waits.Durations)));
+        Assert.Single(waits.Late)();
+        Assert.Equal(1, came);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_hangs_beside_its_caller_comes_once_when_it_is_ended_or_the_faults_are_disarmed(bool isDisarmed)
+    {
+        using var end = new CancellationTokenSource();
+        var faults = new FaultPlan();
+        faults.On("tgkill").Hang();
+        var (came, first) = (0, new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously));
+        faults.WaitAside(Next(faults, "tgkill", 0)!, Come, end.Token);
+        Assert.Equal(0, came);
+        if (isDisarmed)
+            faults.Disarm();
+        else
+            await end.CancelAsync();
+        await first.Task.WaitAsync(TimeSpan.FromSeconds(60));
+        faults.Disarm();
+        await end.CancelAsync();
+        Assert.Equal(1, came);
+
+        void Come()
+        {
+            Interlocked.Increment(ref came);
+            first.TrySetResult();
+        }
+    }
+
+    [Fact]
+    public void Calls_that_come_late_without_number_need_no_threads()
+    {
+        const int calls = 2_000;
+        var faults = new FaultPlan();
+        faults.On("tgkill").Hang();
+        var before = Process.GetCurrentProcess().Threads.Count;
+        for (var i = 0; i < calls; i++)
+            faults.WaitAside(Next(faults, "tgkill", 0)!, () => { });
+        Assert.InRange(Process.GetCurrentProcess().Threads.Count, 1, before + (calls / 4));
+        faults.Disarm();
+    }
+
+    [Fact]
     public void A_fault_that_could_never_be_met_or_never_be_made_is_no_rule()
     {
         var faults = new FaultPlan();
         Assert.Contains("no call of a vCPU", Assert.Throws<ArgumentException>(() => faults.On("fsync", vcpu: 0).Hang()).Message, StringComparison.Ordinal);
         Assert.Throws<ArgumentException>(() => faults.On("fsync").Delay(TimeSpan.FromDays(60)));
+        Assert.Throws<ArgumentException>(() => faults.On("fsync").Delay(TimeSpan.Zero));
         Assert.Throws<ArgumentException>(() => faults.On("fsync").Then(new FaultAction.Fail(0)));
+        Assert.Throws<ArgumentException>(() => faults.On("KVM_GET_MSRS").Then(new FaultAction.Fail(Einval, AfterRegisters: -1)));
         Assert.Throws<ArgumentException>(() => faults.On("KVM_RUN").LoseMachine(0));
         Assert.Empty(faults.Rules);
         foreach (var call in (string[])["tgkill", "vcpu.park", "exit.handle", "KVM_CHECK_EXTENSION", "KVM_GET_DEVICE_ATTR", "KVM_GET_*"])
@@ -190,6 +246,14 @@ public sealed class FaultPlanTests
     {
         public List<TimeSpan> Durations { get; } = [];
 
+        public List<Action> Late { get; } = [];
+
         public void Wait(FaultHit hit, TimeSpan duration, CancellationToken end) => Durations.Add(duration);
+
+        public void WaitAside(FaultHit hit, TimeSpan duration, Action then, CancellationToken end)
+        {
+            Durations.Add(duration);
+            Late.Add(then);
+        }
     }
 }

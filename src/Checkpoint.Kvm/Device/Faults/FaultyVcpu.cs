@@ -9,6 +9,9 @@ namespace Checkpoint.Kvm.Device.Faults;
 internal sealed class FaultyVcpu(IVcpu inner, FaultyVm vm, FaultGate gate) : IVcpu
 {
     private readonly Lock _hangs = new();
+
+    // The faults by which a kick is underway.
+    private readonly HashSet<FaultRule> _late = [];
     private readonly CancellationTokenSource _over = new();
     private CancellationTokenSource? _hang;
     private bool _isOver;
@@ -189,7 +192,7 @@ internal sealed class FaultyVcpu(IVcpu inner, FaultyVm vm, FaultGate gate) : IVc
         // A signal that is underway for long keeps the vCPU from hearing of it, and nobody from kicking others.
         if (hit?.Action is FaultAction.Delay or FaultAction.Hang)
         {
-            gate.Faults.WaitAside(hit, KickLate, _over.Token);
+            KickLate(hit);
             return;
         }
 
@@ -205,10 +208,24 @@ internal sealed class FaultyVcpu(IVcpu inner, FaultyVm vm, FaultGate gate) : IVc
         inner.Dispose();
     }
 
-    private void KickLate()
+    // Somebody who is kicked once was kicked, however often: one that is underway by the same fault is there before this one would be, and
+    // stands for both. So no more kicks are underway than there are faults, for how long they ever hang.
+    private void KickLate(FaultHit hit)
     {
         lock (_hangs)
         {
+            if (!_late.Add(hit.Rule))
+                return;
+        }
+
+        gate.Faults.WaitAside(hit, () => Arrive(hit.Rule), _over.Token);
+    }
+
+    private void Arrive(FaultRule late)
+    {
+        lock (_hangs)
+        {
+            _late.Remove(late);
             if (_isOver)
                 return;
             try

@@ -71,6 +71,31 @@ public sealed class FaultyKvmTests : IDisposable
     }
 
     [Fact]
+    public void A_kick_that_comes_while_one_is_underway_by_the_same_fault_is_covered_by_it()
+    {
+        var waits = new HeldBack();
+        var faults = new FaultPlan(waits: waits);
+        using var kvm = new FaultyKvm(new SimulatedKvm(new SimulatedKvmOptions()), faults);
+        using var guest = GuestMachine.Create(kvm, GuestKind.Counter, new GuestOptions { Vcpus = 2, Seed = 1, MemoryBytes = 2 << 20 });
+        var (first, second) = (guest.Machine.Vcpus[0].Vcpu, guest.Machine.Vcpus[1].Vcpu);
+        faults.On(FaultCalls.Kick, call: 1).Delay(TimeSpan.FromSeconds(1));
+        faults.On(FaultCalls.Kick).Hang();
+
+        // The second by another fault: it may be there before the first.
+        for (var i = 0; i < 5; i++)
+            first.Kick();
+        Assert.Equal(2, waits.Late.Count);
+        second.Kick();
+        Assert.Equal(3, waits.Late.Count);
+
+        // Once it is there the next one is a kick of its own.
+        waits.Late[1]();
+        first.Kick();
+        Assert.Equal(4, waits.Late.Count);
+        Assert.Equal(7, faults.Hits);
+    }
+
+    [Fact]
     public void A_dead_vcpu_answers_no_call_any_more_and_the_others_do()
     {
         _faults.On("KVM_RUN", vcpu: 0, call: 1).Die();
@@ -217,5 +242,17 @@ public sealed class FaultyKvmTests : IDisposable
         {
             Vcpu(0).Unbind();
         }
+    }
+
+    /// <summary>Time that does not pass.</summary>
+    private sealed class HeldBack : IFaultWaits
+    {
+        public List<Action> Late { get; } = [];
+
+        public void Wait(FaultHit hit, TimeSpan duration, CancellationToken end)
+        {
+        }
+
+        public void WaitAside(FaultHit hit, TimeSpan duration, Action then, CancellationToken end) => Late.Add(then);
     }
 }
