@@ -35,12 +35,14 @@ public sealed class SupervisionTests : ActorSystemTests
         using var guest = Guest(vcpus: 2);
         var machine = (await AttachAsync(guest)).Machine;
         await TellAsync(machine, new MachineCommand.StartMachine());
-        Sys.EventStream.Subscribe(TestActor, typeof(MachineUnprotected));
+        // Which of both is heard first nobody can say.
+        var unprotected = CreateTestProbe();
+        Sys.EventStream.Subscribe(unprotected, typeof(MachineUnprotected));
         var vcpu = ChildOf(machine, "vcpu-0");
         Watch(vcpu);
         vcpu.Tell(PoisonPill.Instance);
         await ExpectTerminatedAsync(vcpu, Patience);
-        Assert.Equal("vcpu 0 was stopped", (await ExpectMsgAsync<MachineUnprotected>(Patience)).Reason);
+        Assert.Equal("vcpu 0 was stopped", (await unprotected.ExpectMsgAsync<MachineUnprotected>(Patience)).Reason);
         var refused = Assert.IsType<CheckpointOutcome.Refused>(await TakeAsync(machine));
         Assert.Equal("vcpu 0", Assert.IsType<Refusal.ParticipantIsGone>(refused.Obstacle).Participant);
         await TellAsync(machine, new MachineCommand.StopMachine());

@@ -220,6 +220,8 @@ public abstract class MemoryCaptureContract : IDisposable
         var mirror = new byte[Size(guest)];
         using var run = new ParkedRun(guest);
         run.WhileRunning(() => capture.Prepare(CheckpointMode.Full, NoTime(OverMaxPause.Protect)));
+        // Something is left to protect also where the guest was given no processor meanwhile.
+        guest.Machine.Memory.Write((ulong)Size(guest) - 1, [0]);
         capture.Capture();
         faults.On(FaultCalls.WriteProtect).Fail(Errno.ENOENT);
         Assert.Throws<KvmException>(capture.Complete);
