@@ -37,11 +37,12 @@ public class CheckpointedRunTests
         using var kvm = SystemHandle.Open();
         using var guest = GuestMachine.Create(kvm, GuestKind.Ledger, new GuestOptions { Vcpus = 2 });
         using var ending = new ManualResetEventSlim();
+        using var interruption = new CancellationTokenSource();
         await using var engine = CheckpointEngine.Open(new(sandbox.StoreUri));
-        await using var machine = await engine.AttachAsync("a", new MachineAttachment(guest.Machine, new Failing(guest, ending)) { Devices = [new GuestDevice(guest)] });
-        var run = new CheckpointedRun(machine, new RunLimits(TimeSpan.FromSeconds(10), TimeSpan.FromMilliseconds(1), null), TimeProvider.System, _ => { }) { Ending = ending.Set };
+        await using var machine = await engine.AttachAsync("a", new MachineAttachment(guest.Machine, new Failing(guest, interruption, ending)) { Devices = [new GuestDevice(guest)] });
+        var run = new CheckpointedRun(machine, new RunLimits(TimeSpan.FromSeconds(10), null, null), TimeProvider.System, _ => { }) { Ending = ending.Set };
 
-        var end = await run.UntilEndAsync(() => { }, CancellationToken.None).WaitAsync(Sandbox.Patience);
+        var end = await run.UntilEndAsync(() => { }, interruption.Token).WaitAsync(Sandbox.Patience);
 
         Assert.Equal(RunEnd.Failed, end);
         Assert.Equal("vcpu 1 was ended by its exit handler: the device caught fire", run.LastObstacle);
@@ -91,13 +92,14 @@ public class CheckpointedRunTests
         Assert.Equal((100, 198, 200), (pauses.ToLine()!.P50, pauses.ToLine()!.P99, pauses.ToLine()!.Max));
     }
 
-    // Vcpu 1 dies in its first exit, or in the exit that was under way when the run ended.
-    private sealed class Failing(GuestMachine guest, ManualResetEventSlim? ending = null) : IExitHandler
+    // Vcpu 1 dies in its first exit; or ends the run there, and dies when that has ended.
+    private sealed class Failing(GuestMachine guest, CancellationTokenSource? run = null, ManualResetEventSlim? ending = null) : IExitHandler
     {
         public ExitAction Handle(int vcpu, in VcpuExit exit)
         {
             if (vcpu != 1)
                 return guest.Handle(vcpu, exit);
+            run?.Cancel();
             ending?.Wait(Sandbox.Patience);
             throw new InvalidOperationException("the device caught fire");
         }
