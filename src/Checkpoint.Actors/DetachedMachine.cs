@@ -8,6 +8,7 @@ namespace Checkpoint.Actors;
 public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
 {
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_journalPatience = TimeSpan.FromSeconds(30);
 
     private readonly MachineHost _host;
     private readonly TimeProvider _time;
@@ -24,7 +25,7 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
 
     /// <summary>
     /// Whether the restore stands in its machine's journal: it does not where another process holds that machine. It is written while the
-    /// guest runs; <see cref="StopAsync"/> ends after it.
+    /// guest runs; <see cref="StopAsync"/> waits for it, half a minute at most.
     /// </summary>
     public Task<bool> Recorded { get; }
 
@@ -49,7 +50,8 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     {
         LeftBehind = await _host.StopAsync(s_patience, _time).ConfigureAwait(false);
         _ended.TrySetResult(LeftBehind is [var first, ..] ? $"{first} has not stopped within {(long)s_patience.TotalMilliseconds} ms" : null);
-        await ((Task)Recorded).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        // A journal that hangs must not keep whoever stops.
+        await ((Task)Recorded.WaitAsync(s_journalPatience, _time)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 
     /// <inheritdoc/>

@@ -174,7 +174,10 @@ public sealed class CheckpointStore : IAsyncDisposable
             // The expected head is the fence: had somebody else written since, these might be live.
             var append = new JournalAppend(held.Vm, history.Head, [], null, orphans);
             var outcome = await Journal.AppendAsync(append, cancellationToken).ConfigureAwait(false);
-            if (outcome is not AppendOutcome.Committed)
+            // On a full disk the segments are what frees it: they go, and the documents with a later sweep.
+            if (outcome is AppendOutcome.Refused { HasNoRoom: true })
+                orphans = [];
+            else if (outcome is not AppendOutcome.Committed)
                 throw new StoreException(StoreFailure.Unusable, $"the state documents of '{held.Vm}' cannot be swept: {outcome.Obstacle}");
         }
 

@@ -16,6 +16,7 @@ internal static class FileSync
     private const int Eagain = 11;
     private const int Enotdir = 20;
     private const int Eloop = 40;
+    private const int OpenReadOnlyCloseOnExec = 0x80000;
     private const int OpenReadOnlyNonBlockingCloseOnExec = 0x80800;
     private const int OpenReadOnlyDirectoryCloseOnExec = 0x90000;
     private const int OpenReadOnlyDirectoryCloseOnExecArm64 = 0x84000;
@@ -63,6 +64,9 @@ internal static class FileSync
     public static SafeFileHandle OpenRegular(string path)
     {
         var descriptor = TryOpen(path, OpenReadOnlyNonBlockingCloseOnExec, 0, out var error);
+        // Of a regular file alone, where a file server's lease has to be broken first (fcntl(2), F_SETLEASE).
+        if (descriptor < 0 && error == Eagain)
+            descriptor = TryOpen(path, OpenReadOnlyCloseOnExec, 0, out error);
         if (descriptor < 0)
         {
             throw error switch

@@ -1,4 +1,5 @@
 using Checkpoint.Protocol.Events;
+using Checkpoint.Protocol.Faults;
 using Checkpoint.Protocol.History;
 using Checkpoint.Storage.Journal;
 using Checkpoint.Storage.Journal.Sqlite;
@@ -372,6 +373,22 @@ public sealed class CheckpointStoreTests : IDisposable
         Assert.Equal((1L, 0), (after.Checkpoints, after.Damages.Count));
         report = await store.SweepAsync(held);
         Assert.Empty(report.Segments);
+    }
+
+    [Fact]
+    public async Task A_sweep_on_a_full_disk_removes_the_segments_and_leaves_the_documents_to_a_later_one()
+    {
+        var faults = new FaultPlan();
+        await using var store = CheckpointStore.Open(new StoreOptions("sqlite:" + Database) { Faults = faults }, TimeProvider.System);
+        using var held = store.Lock(Vm);
+        var head = await StoreCheckpoint(store, 1, JournalHead.Empty);
+        head = await StoreCheckpoint(store, 2, head);
+        await store.Journal.AppendAsync(new JournalAppend(Vm, head, new MachineEvent.CheckpointPruned([1]) { At = Samples.Noon }));
+        faults.On(FaultCalls.JournalAppend).Fail(28);
+        var report = await store.SweepAsync(held);
+        Assert.Equal((1, 0), (report.Segments.Count, report.StateDocuments.Count));
+        faults.Disarm();
+        Assert.Equal([1], (await store.SweepAsync(held)).StateDocuments);
     }
 
     private static async Task StoreAheadAsync(CheckpointStore store, long number, JournalHead head) =>

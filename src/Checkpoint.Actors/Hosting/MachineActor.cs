@@ -16,6 +16,7 @@ internal sealed class MachineActor : ThreadedActor
     private readonly ReadOnlyMemory<byte>[] _captured;
     private readonly Lock _memoryGate = new();
     private volatile Preparation? _preparation;
+    private volatile bool _isStopping;
     private bool _isBeingStored;
     private bool _hasEnded;
 
@@ -75,17 +76,26 @@ internal sealed class MachineActor : ThreadedActor
     public override void Tell(CoordinatorEffect.ParticipantEffect message)
     {
         if (message is CoordinatorEffect.PrepareParticipant)
-            _preparation = new Preparation(message.Round, new CancellationTokenSource());
+        {
+            var preparation = new Preparation(message.Round, new CancellationTokenSource());
+            _preparation = preparation;
+            if (_isStopping)
+                preparation.End.Cancel();
+        }
         // A preparation for a round that is over must not keep the next one waiting.
-        else if (message is CoordinatorEffect.SettleParticipant && _preparation is { } preparation && preparation.Round == message.Round)
-            preparation.End.Cancel();
+        else if (message is CoordinatorEffect.SettleParticipant && _preparation is { } over && over.Round == message.Round)
+        {
+            over.End.Cancel();
+        }
+
         base.Tell(message);
     }
 
     /// <inheritdoc/>
     public override void Stop()
     {
-        // Where the round under way was not waited for.
+        // Where the round under way was not waited for, or one that waited begins now.
+        _isStopping = true;
         _preparation?.End.Cancel();
         base.Stop();
     }

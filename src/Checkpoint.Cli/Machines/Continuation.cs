@@ -60,6 +60,6 @@ internal sealed record Continuation(GuestVerdict AtCheckpoint, GuestVerdict Now,
         List<string> failures = running.LeftBehind.IsEmpty ? [.. now.FailuresSince(before)] : [];
         if (ended is not null)
             failures.Insert(0, ended);
-        return new Continuation(before, now, failures, ran, await running.Recorded.ConfigureAwait(false));
+        return new Continuation(before, now, failures, ran, running.Recorded.IsCompleted && await running.Recorded.ConfigureAwait(false));
     }
 }

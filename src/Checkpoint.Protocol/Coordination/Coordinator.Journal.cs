@@ -92,9 +92,10 @@ public sealed partial class Coordinator
         // No commit comes while the disk is full, so what one would have taken with it goes now.
         ImmutableArray<long> pruned = round.HasNoRoom && _options.Keep is { } keep ? Retention.Select(History, keep) : [];
         var reply = new CoordinatorReply.Aborted(round.Abort!) { Pruned = pruned };
-        if (round.HasNoRoom && pruned.IsEmpty)
+        if (round.HasNoRoom && pruned.IsEmpty && _documentsLeft.IsEmpty)
         {
-            // An event for every try would take the room that is left, which it takes to prune anything.
+            // An event for every try would take the room that is left, which it takes to prune anything. With documents of pruned
+            // checkpoints to delete it makes some.
             effects.Add(new CoordinatorEffect.Reply(round.Request.RequestId, reply));
             BecomeIdle(now, effects);
             return;
@@ -103,7 +104,7 @@ public sealed partial class Coordinator
         ImmutableArray<MachineEvent> events = pruned.IsEmpty
             ? [round.Abort!]
             : [round.Abort!, new MachineEvent.CheckpointPruned(pruned) { At = now.Wall }];
-        Append(new PendingAppend(++_lastAppend, round.Request.RequestId, reply, events, pruned, null) { LeavesDocuments = round.HasNoRoom }, effects);
+        Append(new PendingAppend(++_lastAppend, round.Request.RequestId, reply, events, pruned, null) { LeavesDocuments = !pruned.IsEmpty }, effects);
     }
 
     private void Decide(CoordinatorInput.Request request, in Moment now, List<CoordinatorEffect> effects)

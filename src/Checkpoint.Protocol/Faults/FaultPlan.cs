@@ -19,6 +19,9 @@ namespace Checkpoint.Protocol.Faults;
 public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
 {
     private const int MostNamed = 4;
+    private const int Eintr = 4;
+    private const int Eagain = 11;
+
     private static readonly TimeSpan s_longest = TimeSpan.FromDays(30);
 
     private readonly Lock _gate = new();
@@ -92,6 +95,8 @@ public sealed class FaultPlan(ulong seed = 0, IFaultWaits? waits = null)
             throw new ArgumentException($"a delay is longer than nothing and at most {s_longest.Days} days", nameof(action));
         if (action is FaultAction.Fail { Errno: < 1 } or FaultAction.LoseMachine { Errno: < 1 })
             throw new ArgumentException("an error number is positive", nameof(action));
+        if (action is FaultAction.LoseMachine { Errno: Eintr or Eagain })
+            throw new ArgumentException("a machine that has gone away answers neither EINTR nor EAGAIN, which ask to be tried again", nameof(action));
         if (action is FaultAction.Fail { AfterRegisters: < 0 })
             throw new ArgumentException("a number of registers is not negative", nameof(action));
         var calls = FaultCalls.Able(FaultCalls.Matching(when.Call), action.Needs);

@@ -147,6 +147,19 @@ public sealed class PinAndPruneTests : CoordinatorLaws
     }
 
     [Fact]
+    public void What_a_full_disk_still_has_of_pruned_checkpoints_goes_with_the_next_abort_where_no_commit_comes()
+    {
+        var vm = Given(history: Three, options: new CoordinatorOptions { Keep = 2 }).UpToTheAppend()
+            .AppendEnds(new AppendResult.Refused("disk full", HasNoRoom: true)).Appended();
+        vm.UpToTheAppend().AppendEnds(new AppendResult.Refused("disk full", HasNoRoom: true));
+        Assert.Equal([1L], vm.Effects.OfType<CoordinatorEffect.Append>().Single().DeleteStateOf.AsSpan());
+        vm.Appended().In(Idle);
+        // There is nothing left to delete: the next one takes no room.
+        vm.UpToTheAppend().AppendEnds(new AppendResult.Refused("disk full", HasNoRoom: true)).In(Idle);
+        Assert.Empty(vm.Effects.OfType<CoordinatorEffect.Append>());
+    }
+
+    [Fact]
     public void Where_the_disk_has_no_room_for_the_commit_its_parts_go_and_what_it_would_make_superfluous() =>
         Given(history: Three, options: new CoordinatorOptions { Keep = 1 }).UpToTheAppend()
             .AppendEnds(new AppendResult.Refused("disk full", HasNoRoom: true))

@@ -220,6 +220,7 @@ public sealed class FaultPlanTests
         Assert.Throws<ArgumentException>(() => faults.On("fsync").Then(new FaultAction.Fail(0)));
         Assert.Throws<ArgumentException>(() => faults.On("KVM_GET_MSRS").Then(new FaultAction.Fail(Einval, AfterRegisters: -1)));
         Assert.Throws<ArgumentException>(() => faults.On("KVM_RUN").LoseMachine(0));
+        Assert.Contains("neither EINTR nor EAGAIN", Assert.Throws<ArgumentException>(() => faults.On("KVM_RUN").LoseMachine(11)).Message, StringComparison.Ordinal);
         Assert.Empty(faults.Rules);
         foreach (var call in (string[])["tgkill", "vcpu.park", "exit.handle", "KVM_CHECK_EXTENSION", "KVM_GET_DEVICE_ATTR", "KVM_GET_*"])
             Assert.Equal(1, faults.On(call, vcpu: 1).Delay(TimeSpan.FromSeconds(1)).When.Vcpu);
