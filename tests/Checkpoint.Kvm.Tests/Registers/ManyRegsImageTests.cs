@@ -55,6 +55,16 @@ public sealed class ManyRegsImageTests : IDisposable
         }
     }
 
+    [Fact]
+    public void A_kernel_that_is_short_of_memory_for_a_moment_is_not_taken_for_one_that_has_the_batched_calls()
+    {
+        using var without = new FaultyVcpu(new SimulatedKvmOptions { ManyRegs = SimulatedManyRegs.Absent });
+        without.Faults.On("KVM_GET_MANY_REGS", call: 1).Times(2).Fail(Errno.ENOMEM);
+        Assert.False(RegisterBatchings.HasManyRegs(without.Vcpu));
+        _machine.Faults.On("KVM_GET_MANY_REGS", call: 1).Times(2).Fail(Errno.ENOMEM);
+        Assert.True(RegisterBatchings.HasManyRegs(_machine.Vcpu));
+    }
+
     public void Dispose() => _machine.Dispose();
 
     // The whole batch fails, and one of the calls by which it is found out where.
