@@ -23,6 +23,7 @@ var fill = args[3] == "lazy" ? MemoryFill.Lazy : MemoryFill.Eager;
 if (!args.Contains("cold"))
     await RestoreAsync(8);
 GC.Collect();
+GC.WaitForPendingFinalizers();
 var (ready, first, all) = await RestoreAsync(mib);
 Console.WriteLine($"{ready:f0} {first:f0} {all:f0}");
 

@@ -20,6 +20,9 @@ namespace Checkpoint.Actors;
 /// </summary>
 public sealed class CheckpointEngine : IAsyncDisposable
 {
+    // So long the guest that is to run has the processors for itself.
+    private static readonly TimeSpan s_headStart = TimeSpan.FromMilliseconds(10);
+
     private readonly TimeProvider _time;
     private readonly CheckpointFinder _finder;
     private readonly MachineRestorer _restorer;
@@ -163,8 +166,9 @@ public sealed class CheckpointEngine : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(kvm);
         ArgumentNullException.ThrowIfNull(reference);
         ArgumentNullException.ThrowIfNull(options);
+        var early = new EarlyVm(kvm, _host.Threads);
         return TimedRestore.RunAsync(
-            token => _restorer.RestoreAsync(kvm, reference, options, token), _host.Defaults.RestoreDeadline, _time, _host.Threads, cancellationToken);
+            token => _restorer.RestoreAsync(kvm, early, reference, options, token), _host.Defaults.RestoreDeadline, _time, _host.Threads, cancellationToken);
     }
 
     /// <summary>
@@ -177,10 +181,12 @@ public sealed class CheckpointEngine : IAsyncDisposable
         ArgumentNullException.ThrowIfNull(restored);
         ArgumentNullException.ThrowIfNull(attachment);
         var recorded = new TaskCompletionSource<bool>(_host.Threads.Completion);
+        var detached = new DetachedMachine(attachment, recorded.Task, _time, _host.Threads);
         _host.Threads.Run(async () =>
         {
             try
             {
+                await Task.Delay(s_headStart, _time, cancellationToken).ConfigureAwait(false);
                 recorded.SetResult(await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false));
             }
             catch (Exception failure)
@@ -188,7 +194,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
                 recorded.SetException(failure);
             }
         });
-        return Task.FromResult(new DetachedMachine(attachment, recorded.Task, _time, _host.Threads));
+        return Task.FromResult(detached);
     }
 
     /// <summary>
@@ -270,14 +276,28 @@ public sealed class CheckpointEngine : IAsyncDisposable
         try
         {
             using var held = Store.Lock(restored.Vm);
-            var history = await Store.RecoverAsync(restored.Vm, cancellationToken).ConfigureAwait(false);
-            await AppendAsync(held, history, now, cancellationToken).ConfigureAwait(false);
+            var (history, snapshot) = await EventStream.RecoverFromSnapshotAsync(Store.Journal, restored.Vm, cancellationToken).ConfigureAwait(false);
+            history = await AppendAsync(held, history, now, cancellationToken).ConfigureAwait(false);
+            if (EventStream.IsSnapshotDue(history, snapshot))
+                await TrySaveSnapshotAsync(restored.Vm, history, cancellationToken).ConfigureAwait(false);
             return true;
         }
         catch (StoreException)
         {
             // The machine itself runs elsewhere and owns its stream, or the store can only be read: a copy may run all the same.
             return false;
+        }
+    }
+
+    // Many restores of one checkpoint are as many events, which each of them reads. It only shortens that: what was to be written stands in the journal.
+    private async Task TrySaveSnapshotAsync(string vm, MachineHistory history, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await EventStream.SaveSnapshotAsync(Store.Journal, vm, history, cancellationToken).ConfigureAwait(false);
+        }
+        catch (StoreException)
+        {
         }
     }
 }

@@ -16,7 +16,6 @@ namespace Checkpoint.Actors.Coordination;
 /// </summary>
 internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
 {
-    private const int EventsPerSnapshot = 500;
 
     private readonly IMachineLock _held;
     private readonly CheckpointStore _store;
@@ -62,7 +61,6 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         _disk = new StoreThread(time, _threads);
         _deadlines = new DeadlineTimers(time, Post);
         _watch = new StoreWatch(_options.StoreDeadline, time, Notice);
-        _lastSnapshot = history.Head.SequenceNumber;
     }
 
     /// <summary>Where the decisions stand.</summary>
@@ -291,7 +289,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
 
     private void SaveSnapshotIfDue(MachineHistory history)
     {
-        if (history.Head.SequenceNumber - _lastSnapshot < EventsPerSnapshot)
+        if (!EventStream.IsSnapshotDue(history, _lastSnapshot))
             return;
         _lastSnapshot = history.Head.SequenceNumber;
         _threads.Run(async () =>

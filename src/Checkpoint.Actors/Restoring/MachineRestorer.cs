@@ -13,15 +13,25 @@ namespace Checkpoint.Actors.Restoring;
 /// <summary>Builds fresh machines from checkpoints; what is not exactly the checkpoint's is thrown away.</summary>
 internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder finder, TimeProvider time, IEngineThreads threads)
 {
-    public Task<RestoredMachine> RestoreAsync(IKvm kvm, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken) =>
-        finder.ReadAsync(reference, found => RestoreAsync(kvm, found, options, cancellationToken), cancellationToken);
+    /// <param name="kvm">Where to build it.</param>
+    /// <param name="early">A VM of that kernel, disposed of where it is not needed.</param>
+    /// <param name="reference">The checkpoint.</param>
+    /// <param name="options">How.</param>
+    /// <param name="cancellationToken">Ends the attempt.</param>
+    public async Task<RestoredMachine> RestoreAsync(
+        IKvm kvm, EarlyVm early, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken)
+    {
+        using var _ = early;
+        return await finder.ReadAsync(reference, found => RestoreAsync(kvm, early, found, options, cancellationToken), cancellationToken).ConfigureAwait(false);
+    }
 
-    private async Task<RestoredMachine> RestoreAsync(IKvm kvm, FoundCheckpoint found, RestoreOptions options, CancellationToken cancellationToken)
+    private async Task<RestoredMachine> RestoreAsync(
+        IKvm kvm, EarlyVm early, FoundCheckpoint found, RestoreOptions options, CancellationToken cancellationToken)
     {
         var opening = OpenAsync(found);
         try
         {
-            return await RestoreAsync(kvm, found, opening, options, cancellationToken).ConfigureAwait(false);
+            return await RestoreAsync(kvm, early, found, opening, options, cancellationToken).ConfigureAwait(false);
         }
         catch
         {
@@ -33,16 +43,20 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
     }
 
     private async Task<RestoredMachine> RestoreAsync(
-        IKvm kvm, FoundCheckpoint found, Task<StoredMemory> opening, RestoreOptions options, CancellationToken cancellationToken)
+        IKvm kvm, EarlyVm early, FoundCheckpoint found, Task<StoredMemory> opening, RestoreOptions options, CancellationToken cancellationToken)
     {
         var (vm, checkpoint, _) = found;
         var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
-        var machine = Build(kvm, $"{vm}@{checkpoint.Number}", document.Machine, options.Batching);
+        var machine = Build(kvm, await early.TakeAsync().ConfigureAwait(false), $"{vm}@{checkpoint.Number}", document.Machine, options.Batching);
         try
         {
             var memory = await opening.ConfigureAwait(false);
             var isLazy = TryFillLazily(memory, machine.Memory, options.Fill, out var obstacle);
-            if (!isLazy)
+            if (isLazy)
+            {
+                Expect(machine, document);
+            }
+            else
             {
                 using (memory)
                     MemoryFiller.Fill(memory, machine.Memory, options.Progress, cancellationToken);
@@ -72,10 +86,10 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         }
     }
 
-    // Beside the building of the machine: the indexes grow with the memory, and each is read and its digest taken.
+    // Beside the building of the machine: the indexes grow with the memory, and each is read and its digest taken. Whoever waits for it goes on there.
     private Task<StoredMemory> OpenAsync(FoundCheckpoint found)
     {
-        var opened = new TaskCompletionSource<StoredMemory>(threads.Completion);
+        var opened = new TaskCompletionSource<StoredMemory>();
         threads.Run(() =>
         {
             try
@@ -104,6 +118,18 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         return fill == MemoryFill.Auto ? false : throw new LazyFillRefusedException(obstacle);
     }
 
+    // Beside the setting of the registers, which takes about as long.
+    private void Expect(Machine machine, StateDocument document)
+    {
+        if (machine.FirstTouched(document) is not { } first || machine.Memory.Filling is not { } filling)
+            return;
+        threads.Run(() =>
+        {
+            filling.Expect(first);
+            return Task.CompletedTask;
+        });
+    }
+
     private Guid DrawGeneration()
     {
         Span<byte> random = stackalloc byte[16];
@@ -112,11 +138,11 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
     }
 
     // What the kernel does not even build is named as what it builds and does not take.
-    private static Machine Build(IKvm kvm, string checkpoint, MachineDescription description, RegisterBatching? batching)
+    private static Machine Build(IKvm kvm, IVm? vm, string checkpoint, MachineDescription description, RegisterBatching? batching)
     {
         try
         {
-            return MachineBuilder.Create(kvm, description, batching);
+            return MachineBuilder.Create(kvm, description, batching, vm);
         }
         catch (Exception failure) when (MachineBuilder.RefusalsBehind(kvm, description, failure) is { Count: > 0 } refusals)
         {

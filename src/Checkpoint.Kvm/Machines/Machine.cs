@@ -45,6 +45,10 @@ public abstract class Machine : IDisposable
     public abstract RestoreReport Restore(
         StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null);
 
+    /// <summary>The guest physical address that the first vCPU of a checkpoint touches first, its page tables as a rule; null where that is not known.</summary>
+    /// <param name="document">The checkpoint.</param>
+    public virtual ulong? FirstTouched(StateDocument document) => null;
+
     /// <inheritdoc/>
     public void Dispose()
     {

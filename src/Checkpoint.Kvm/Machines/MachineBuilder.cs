@@ -13,14 +13,22 @@ public static class MachineBuilder
     /// <param name="kvm">Where to build it.</param>
     /// <param name="description">What to build.</param>
     /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
+    /// <param name="vm">A VM of that kernel in which nothing has been made yet; it is disposed of with the machine, or where that cannot be built. Null: one is created.</param>
     /// <exception cref="KvmException">This host can't build it, as one of another architecture can't.</exception>
     /// <exception cref="ArgumentException">The description is of no machine that this program knows.</exception>
-    public static Machine Create(IKvm kvm, MachineDescription description, RegisterBatching? batching = null) => description.Architecture switch
+    public static Machine Create(IKvm kvm, MachineDescription description, RegisterBatching? batching = null, IVm? vm = null)
     {
-        MachineArchitecture.X64 => X64Machine.Create(kvm, description, batching),
-        MachineArchitecture.Arm64 => Arm64Machine.Create(kvm, description, batching),
-        var other => throw new ArgumentException($"There is no machine of the architecture {other}.", nameof(description)),
-    };
+        switch (description.Architecture)
+        {
+            case MachineArchitecture.X64:
+                return X64Machine.Create(kvm, description, batching, vm);
+            case MachineArchitecture.Arm64:
+                return Arm64Machine.Create(kvm, description, batching, vm);
+            default:
+                vm?.Dispose();
+                throw new ArgumentException($"There is no machine of the architecture {description.Architecture}.", nameof(description));
+        }
+    }
 
     /// <summary>Why a machine could not be built, by name, where it is because of what its vCPUs were told of the processor.</summary>
     /// <param name="kvm">Where it was to be built.</param>

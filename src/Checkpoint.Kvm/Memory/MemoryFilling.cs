@@ -23,8 +23,6 @@ public abstract partial class MemoryFilling : IDisposable
     /// <summary>What comes in at a time; a huge page.</summary>
     public const int UnitBytes = 2 << 20;
 
-    private const long BytesOfOneThread = 64 << 20;
-
     private const byte Missing = 0;
     private const byte Coming = 1;
     private const byte There = 2;
@@ -35,8 +33,6 @@ public abstract partial class MemoryFilling : IDisposable
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile GuestMemoryException? _failure;
     private volatile bool _isComplete;
-    private Thread[]? _background;
-    private bool _wantsBackground;
     private long _missing;
     private long _filledBytes;
     private int _users;
@@ -89,6 +85,7 @@ public abstract partial class MemoryFilling : IDisposable
     {
         if (_isComplete || length == 0)
             return;
+        _isAskedFor = true;
         var region = MemorySlots.Find(Regions.AsSpan(), guestAddress, length);
         var start = Regions[region].GuestAddress;
         var last = UnitAt(start, guestAddress + length - 1);
@@ -97,38 +94,6 @@ public abstract partial class MemoryFilling : IDisposable
             if (!IsThere(region, unit) && !TryBring(region, unit))
                 WaitFor(region, unit);
         }
-    }
-
-    /// <summary>Brings in what is missing, on the calling thread, and returns when all is there.</summary>
-    /// <param name="cancellationToken">Ends the call; memory goes on to come when it is touched.</param>
-    /// <exception cref="GuestMemoryException">It cannot be brought in.</exception>
-    public void FillRest(CancellationToken cancellationToken = default)
-    {
-        for (var region = 0; region < _units.Length && !_isComplete; region++)
-        {
-            for (var unit = 0; unit < _units[region].Length; unit++)
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                if (Volatile.Read(ref _units[region][unit]) == Missing)
-                    TryBring(region, unit);
-            }
-        }
-
-        // The last ones may still be on their way, by other threads.
-        _ended.Task.Wait(cancellationToken);
-        ThrowIfFailed();
-    }
-
-    /// <summary>
-    /// Brings in what is missing on threads of its own, from the moment on at which the first unit has been asked for: until then the guest has the
-    /// processors for itself. What they find damaged stops the machine, touched or not.
-    /// </summary>
-    public void FillInBackground()
-    {
-        lock (_gate)
-            _wantsBackground = true;
-        if (FilledBytes > 0)
-            StartBackground();
     }
 
     /// <summary>Gives up what is missing, as a failure that ends the vCPUs; nothing happens where all is there.</summary>
@@ -148,6 +113,7 @@ public abstract partial class MemoryFilling : IDisposable
                 Monitor.Wait(_gate);
         }
 
+        _headStart?.Dispose();
         foreach (var thread in _background ?? [])
             thread.Join();
         Release();
@@ -174,8 +140,12 @@ public abstract partial class MemoryFilling : IDisposable
     /// <summary>Whether the unit at an address is there.</summary>
     private protected bool IsThereAt(int region, ulong guestAddress) => IsThere(region, UnitAt(Regions[region].GuestAddress, guestAddress));
 
-    /// <summary>Brings in the unit at an address, unless another thread is about to. It does not wait for others.</summary>
-    private protected void BringAt(int region, ulong guestAddress) => TryBring(region, UnitAt(Regions[region].GuestAddress, guestAddress));
+    /// <summary>Brings in the unit at an address that the guest asks for, unless another thread is about to. It does not wait for others.</summary>
+    private protected void BringAt(int region, ulong guestAddress)
+    {
+        _isAskedFor = true;
+        TryBring(region, UnitAt(Regions[region].GuestAddress, guestAddress));
+    }
 
     private protected void Fail(Exception reason)
     {
@@ -250,21 +220,9 @@ public abstract partial class MemoryFilling : IDisposable
             Monitor.PulseAll(_gate);
         }
 
-        StartBackground();
+        if (_isAskedFor)
+            StartBackground();
         return true;
-    }
-
-    private void StartBackground()
-    {
-        lock (_gate)
-        {
-            if (!_wantsBackground || _background is not null || _isDisposed || _missing == 0)
-                return;
-            var count = TotalBytes > BytesOfOneThread ? Math.Min(2, Environment.ProcessorCount) : 1;
-            _background = [.. Enumerable.Range(0, count).Select(_ => new Thread(RunInBackground) { IsBackground = true, Name = "memory filling" })];
-            foreach (var thread in _background)
-                thread.Start();
-        }
     }
 
     // After the last one, not with it: what is closed then must not be in use.
@@ -296,18 +254,6 @@ public abstract partial class MemoryFilling : IDisposable
                 ThrowIfFailed();
                 Monitor.Wait(_gate);
             }
-        }
-    }
-
-    private void RunInBackground()
-    {
-        try
-        {
-            FillRest();
-        }
-        catch (GuestMemoryException)
-        {
-            // It has stopped the machine, and everybody who asks is told.
         }
     }
 }

@@ -16,6 +16,8 @@ public static class EventStream
 {
     private const string Part = "journal";
     private const int RowsPerRead = 1024;
+    private const int EventsPerSnapshot = 64;
+    private const int LiveCheckpointsPerEvent = 4;
 
     /// <summary>
     /// The events after a head, each checked: its number follows the one before it without a gap, and it holds the digest of
@@ -49,10 +51,15 @@ public static class EventStream
     /// <returns><see cref="MachineHistory.Empty"/> where the machine has no stream.</returns>
     /// <exception cref="IntegrityException">The stream is damaged.</exception>
     /// <exception cref="StoreException">The journal cannot be read.</exception>
-    public static async Task<MachineHistory> RecoverAsync(IJournal journal, string vm, CancellationToken cancellationToken = default)
+    public static async Task<MachineHistory> RecoverAsync(IJournal journal, string vm, CancellationToken cancellationToken = default) =>
+        (await RecoverFromSnapshotAsync(journal, vm, cancellationToken).ConfigureAwait(false)).History;
+
+    /// <summary>As above, with the sequence number of the snapshot: 0 where there was none that fits.</summary>
+    public static async Task<(MachineHistory History, long Snapshot)> RecoverFromSnapshotAsync(
+        IJournal journal, string vm, CancellationToken cancellationToken = default)
     {
         var start = await FromSnapshotAsync(journal, vm, cancellationToken).ConfigureAwait(false) ?? MachineHistory.Empty;
-        return await CatchUpAsync(journal, vm, start, cancellationToken).ConfigureAwait(false);
+        return (await CatchUpAsync(journal, vm, start, cancellationToken).ConfigureAwait(false), start.Head.SequenceNumber);
     }
 
     /// <summary>A history with the events folded in that have been appended since.</summary>
@@ -76,6 +83,15 @@ public static class EventStream
         encoded.Encode(head, events);
         return encoded.Head;
     }
+
+    /// <summary>
+    /// Whether a history is worth a snapshot: each restore reads the events since the last one. A snapshot grows with the checkpoints that there
+    /// are, so with many of them it is written the more seldom.
+    /// </summary>
+    /// <param name="history">The history.</param>
+    /// <param name="lastSnapshot">The sequence number of the last snapshot; 0 for none, or where nobody knows.</param>
+    public static bool IsSnapshotDue(MachineHistory history, long lastSnapshot) =>
+        history.Head.SequenceNumber - lastSnapshot >= Math.Max(EventsPerSnapshot, history.Live.Count / LiveCheckpointsPerEvent);
 
     /// <summary>Stores the history as a snapshot, so that the next recovery is short.</summary>
     /// <exception cref="StoreException">The journal cannot be written. Nothing is lost by that but the time of a recovery.</exception>

@@ -74,15 +74,39 @@ public abstract class LazyMemoryContract : IDisposable
         var source = new StoredPages(_bytes);
         using var guest = Restore(source);
         var filling = guest.Machine.Memory.Filling!;
-        filling.FillInBackground();
         Assert.Equal(0, filling.FilledBytes);
-        filling.Demand(Far, 1);
+        filling.FillInBackground();
         Assert.True(filling.Ended.Wait(s_limit));
         Assert.True(filling.IsComplete);
         Assert.Equal(filling.TotalBytes, filling.FilledBytes);
         filling.FillInBackground();
         Assert.Equal(_bytes, guest.Machine.Memory.ReadBytes(0, Size));
         Assert.True(source.IsDisposed);
+    }
+
+    [ContractFact]
+    public void What_is_expected_comes_ahead_and_nothing_else()
+    {
+        using var source = new Closed(new StoredPages(_bytes));
+        using var guest = Restore(source.Pages);
+        var filling = guest.Machine.Memory.Filling!;
+        filling.Expect(Far + 10);
+        Assert.Equal((long)Unit, filling.FilledBytes);
+        foreach (var there in (ulong[])[Far, Size, ulong.MaxValue])
+            filling.Expect(there);
+        Assert.Equal(((long)Unit, 1), (filling.FilledBytes, source.Pages.Reads));
+        Assert.Equal(_bytes.AsSpan((int)Far, 4096).ToArray(), guest.Machine.Memory.ReadBytes(Far, 4096));
+        Assert.Equal((long)Unit, filling.FilledBytes);
+        Assert.Null(filling.Failure);
+    }
+
+    [ContractFact]
+    public void What_is_expected_and_damaged_ends_the_vcpus()
+    {
+        using var source = new Closed(new StoredPages(_bytes) { Damaged = Far });
+        using var guest = Restore(source.Pages);
+        AssertAllEnd(guest, "the page at 0xc00000 is damaged", () => guest.Machine.Memory.Filling!.Expect(Far + 4096));
+        Assert.Throws<GuestMemoryException>(() => guest.Machine.Memory.ReadBytes(Far, 8));
     }
 
     [ContractFact]

@@ -132,6 +132,20 @@ public sealed class X64CpuidCheckTests
         Assert.Equal([], fresh.Restore(adopted, ClockPolicy.Freeze, default, default).Refusals.Select(each => each.ToString()));
     }
 
+    [KvmFact]
+    public void A_vcpu_that_has_the_hosts_own_table_is_not_given_it_again()
+    {
+        var calls = new List<string>();
+        using var watched = new WatchedKvm(SystemHandle.Open(), calls.Add);
+        using var guest = GuestMachine.Create(watched, GuestKind.Counter, new GuestOptions { Vcpus = 2 });
+        RunGuest.For(guest, exits: 2);
+        var saved = RunGuest.Capture(guest.Machine);
+        using var fresh = X64Machine.Create(watched, saved.Machine);
+        calls.Clear();
+        Assert.Empty(fresh.Restore(saved, ClockPolicy.Freeze, default, default).Refusals);
+        Assert.DoesNotContain("KVM_SET_CPUID2", calls);
+    }
+
     private static List<string> Refused(byte[] host, byte[] table, InterruptChip chip = InterruptChip.Full)
     {
         using var kvm = new SimulatedKvm(new() { Cpuid = host });

@@ -145,6 +145,22 @@ public sealed class X64MachineTests
         Assert.Equal([new MemoryRegion(5, 0, 0x10_0000, 1 << 20)], machine.Description.Memory.ToArray());
     }
 
+    [KvmFact]
+    public void A_vcpu_begins_at_the_root_of_its_page_tables_or_without_paging_at_its_next_instruction()
+    {
+        using var kvm = SystemHandle.Open();
+        using var guest = GuestMachine.Create(kvm, GuestKind.Ledger, new GuestOptions { Vcpus = 1 });
+        var sregs = new byte[KvmRequests.GetSregs.ArgumentSize];
+        guest.Machine.Vcpus[0].Vcpu.Get(KvmRequests.GetSregs, sregs);
+        Assert.Equal(BinaryPrimitives.ReadUInt64LittleEndian(sregs.AsSpan(240)), guest.Machine.FirstTouched(RunGuest.Capture(guest.Machine)));
+
+        // The reset vector: CS.base 0xffff0000, RIP 0xfff0.
+        using var reset = X64Machine.Create(kvm, X64Machine.Describe(kvm, 1, 1 << 20, InterruptChip.None));
+        var document = RunGuest.Capture(reset);
+        Assert.Equal(0xffff_fff0UL, reset.FirstTouched(document));
+        Assert.Null(reset.FirstTouched(document with { Vcpus = [StateList.Empty] }));
+    }
+
     private static ReadOnlySpan<byte> LeafOf(ReadOnlySpan<byte> cpuid, uint function)
     {
         for (var offset = 0; offset < cpuid.Length; offset += X64Cpuid.EntrySize)

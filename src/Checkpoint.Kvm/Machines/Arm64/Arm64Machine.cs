@@ -76,17 +76,18 @@ public sealed class Arm64Machine : Machine
     /// <param name="kvm">Where to build it.</param>
     /// <param name="description">What to build.</param>
     /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
+    /// <param name="vm">A VM of that kernel in which nothing has been made yet; it is disposed of with the machine, or where that cannot be built. Null: one is created.</param>
     /// <exception cref="KvmException">This host can't build it.</exception>
     /// <exception cref="ArgumentException">The description has an interrupt controller that is none of arm64's.</exception>
-    public static Arm64Machine Create(IKvm kvm, MachineDescription description, RegisterBatching? batching = null)
+    public static Arm64Machine Create(IKvm kvm, MachineDescription description, RegisterBatching? batching = null, IVm? vm = null)
     {
-        RequireKnownChip(description);
-        var vm = kvm.CreateVm();
+        vm ??= kvm.CreateVm();
         IGuestMemory? memory = null;
         Arm64Gic? gic = null;
         var vcpus = new List<IVcpu>();
         try
         {
+            RequireKnownChip(description);
             foreach (var capability in description.Capabilities)
                 vm.EnableCapability(capability);
 

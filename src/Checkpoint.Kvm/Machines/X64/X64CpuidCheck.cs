@@ -97,12 +97,14 @@ internal sealed class X64CpuidCheck(IKvm kvm, InterruptChip chip, IVcpu vcpu, Re
     }
 
     // What a vCPU reads back that was given no more than KVM_GET_SUPPORTED_CPUID. Before a vCPU's first run its table may be
-    // set again.
+    // set again; one that has just that, but for its APIC id, need not be.
     private X64CpuidLeaves GivenToAll()
     {
+        if (X64Cpuid.ForVcpu(table.Span, 0).AsSpan().SequenceEqual(X64Cpuid.ForVcpu(_all.Span, 0)) && vcpu.GetCpuid() is { IsEmpty: false } given)
+            return new X64CpuidLeaves(given.Span);
         vcpu.SetCpuid(_all.Span);
-        var given = new X64CpuidLeaves(vcpu.GetCpuid().Span);
+        var tried = new X64CpuidLeaves(vcpu.GetCpuid().Span);
         vcpu.SetCpuid(table.Span);
-        return given;
+        return tried;
     }
 }

@@ -78,10 +78,11 @@ public sealed class X64Machine : Machine
     /// <param name="kvm">Where to build it.</param>
     /// <param name="description">What to build.</param>
     /// <param name="batching">How registers with ids are to travel; null for the best way that the kernel has.</param>
+    /// <param name="vm">A VM of that kernel in which nothing has been made yet; it is disposed of with the machine, or where that cannot be built. Null: one is created.</param>
     /// <exception cref="KvmException">This host can't build it.</exception>
-    public static X64Machine Create(IKvm kvm, MachineDescription description, RegisterBatching? batching = null)
+    public static X64Machine Create(IKvm kvm, MachineDescription description, RegisterBatching? batching = null, IVm? vm = null)
     {
-        var vm = kvm.CreateVm();
+        vm ??= kvm.CreateVm();
         IGuestMemory? memory = null;
         var vcpus = new List<IVcpu>();
         try
@@ -174,6 +175,9 @@ public sealed class X64Machine : Machine
         comparison.Add(null, document.Vm, _vmState.ToStateList(), refusals.Where(refusal => refusal.Vcpu is null));
         return comparison.Report;
     }
+
+    /// <inheritdoc/>
+    public override ulong? FirstTouched(StateDocument document) => X64FirstTouch.Of(document.Vcpus[0]);
 
     // Before anything is set: what the vCPUs were told of the processor is what it has, and the lists of registers are the same.
     // Features that are missing do not keep the rest from being tried; registers that are missing do.

@@ -1,0 +1,50 @@
+using Checkpoint.Kvm.Device.Simulated;
+using Checkpoint.Kvm.Guests;
+using Checkpoint.Protocol.Events;
+using Checkpoint.Storage.Journal;
+
+namespace Checkpoint.Actors.Tests.Restoring;
+
+/// <summary>Each restore is an event, which every later one reads.</summary>
+public sealed class ManyRestoresTests
+{
+    [Fact]
+    public async Task A_checkpoint_that_is_restored_again_and_again_is_found_as_fast_as_at_first()
+    {
+        await using var bench = Bench.Open(host: new SimulatedKvm());
+        using (var guest = GuestMachine.Create(bench.Host, GuestKind.Counter, new GuestOptions { Vcpus = 1, MemoryBytes = 1 << 20 }))
+        {
+            await using var machine = await bench.AttachAsync(guest);
+            await Bench.CommittedAsync(machine);
+        }
+
+        for (var i = 0; i < 140; i++)
+        {
+            using var restored = await bench.RestoreAsync(1);
+            var guest = Bench.GuestOf(restored);
+            await using var running = await bench.Engine.RunAsync(restored, new MachineAttachment(guest.Machine, guest) { Devices = [new GuestDevice(guest)] });
+            Assert.True(await running.Recorded);
+        }
+
+        var (history, snapshot) = await EventStream.RecoverFromSnapshotAsync(bench.Engine.Store.Journal, Bench.Vm);
+        Assert.Equal(140, (await bench.EventsAsync()).Count(each => each is MachineEvent.MachineRestored));
+        Assert.InRange(history.Head.SequenceNumber - snapshot, 0, 63);
+    }
+
+    [Fact]
+    public async Task A_machine_that_is_attached_again_and_again_has_its_snapshots_too()
+    {
+        await using var bench = Bench.Open(host: new SimulatedKvm());
+        using var guest = GuestMachine.Create(bench.Host, GuestKind.Counter, new GuestOptions { Vcpus = 1, MemoryBytes = 1 << 20 });
+        for (var i = 0; i < 5; i++)
+        {
+            await using var machine = await bench.AttachAsync(guest, Bench.Patient(keep: 1));
+            for (var round = 0; round < 15; round++)
+                await Bench.CommittedAsync(machine);
+        }
+
+        var (history, snapshot) = await EventStream.RecoverFromSnapshotAsync(bench.Engine.Store.Journal, Bench.Vm);
+        Assert.InRange(history.Head.SequenceNumber, 75, long.MaxValue);
+        Assert.InRange(history.Head.SequenceNumber - snapshot, 0, 63);
+    }
+}
