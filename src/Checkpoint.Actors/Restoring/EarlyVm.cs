@@ -31,7 +31,7 @@ internal sealed class EarlyVm : IDisposable
 
     /// <summary>Gives the VM to the caller, who disposes of it; null where it has been taken before.</summary>
     /// <exception cref="KvmException">The kernel creates none.</exception>
-    public async ValueTask<IVm?> TakeAsync()
+    public async Task<IVm?> TakeAsync()
     {
         if (_isTaken)
             return null;

@@ -28,7 +28,8 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
     private async Task<RestoredMachine> RestoreAsync(
         IKvm kvm, EarlyVm early, FoundCheckpoint found, RestoreOptions options, CancellationToken cancellationToken)
     {
-        var opening = OpenAsync(found);
+        // The indexes grow with the memory, and each is read and its digest taken.
+        var opening = Beside(() => StoredMemory.Open(store.Segments, found.Vm, found.History, found.Checkpoint, readsAll: true));
         try
         {
             return await RestoreAsync(kvm, early, found, opening, options, cancellationToken).ConfigureAwait(false);
@@ -48,6 +49,7 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         var (vm, checkpoint, _) = found;
         var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
         var machine = Build(kvm, await early.TakeAsync().ConfigureAwait(false), $"{vm}@{checkpoint.Number}", document.Machine, options.Batching);
+        var checking = Beside(() => machine.CheckFeatures(document));
         try
         {
             var memory = await opening.ConfigureAwait(false);
@@ -62,7 +64,8 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
                     MemoryFiller.Fill(memory, machine.Memory, options.Progress, cancellationToken);
             }
 
-            var report = machine.Restore(document, options.Clock, checkpoint.At, time.GetUtcNow(), options.Policy);
+            var refused = await checking.ConfigureAwait(false);
+            var report = machine.Restore(document, options.Clock, checkpoint.At, time.GetUtcNow(), options.Policy, refused);
             if (report.Refusals.Count > 0)
                 throw new RestoreRefusedException($"{vm}@{checkpoint.Number}", report.Refusals);
             machine.Memory.Filling?.FillInBackground();
@@ -75,35 +78,41 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         catch (Exception) when (machine.Memory.Filling?.Failure is { InnerException: { } lost })
         {
             // What the kernel said of memory that it could not have is not why.
-            machine.Dispose();
+            await DisposeAfterAsync(checking, machine).ConfigureAwait(false);
             ExceptionDispatchInfo.Throw(lost);
             throw;
         }
         catch
         {
-            machine.Dispose();
+            await DisposeAfterAsync(checking, machine).ConfigureAwait(false);
             throw;
         }
     }
 
-    // Beside the building of the machine: the indexes grow with the memory, and each is read and its digest taken. Whoever waits for it goes on there.
-    private Task<StoredMemory> OpenAsync(FoundCheckpoint found)
+    private static async Task DisposeAfterAsync(Task checking, Machine machine)
     {
-        var opened = new TaskCompletionSource<StoredMemory>();
+        await checking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        machine.Dispose();
+    }
+
+    // Whoever waits for it goes on where it ends.
+    private Task<T> Beside<T>(Func<T> work)
+    {
+        var ended = new TaskCompletionSource<T>();
         threads.Run(() =>
         {
             try
             {
-                opened.SetResult(StoredMemory.Open(store.Segments, found.Vm, found.History, found.Checkpoint, readsAll: true));
+                ended.SetResult(work());
             }
             catch (Exception failure)
             {
-                opened.SetException(failure);
+                ended.SetException(failure);
             }
 
             return Task.CompletedTask;
         });
-        return opened.Task;
+        return ended.Task;
     }
 
     private static bool TryFillLazily(StoredMemory stored, IGuestMemory memory, MemoryFill fill, out string? obstacle)

@@ -30,7 +30,12 @@ internal sealed class StoredMachine(MachineDescription description, StoredMemory
     public override StateList ToVmStateList() => throw new NotSupportedException();
 
     public override RestoreReport Restore(
-        StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null) =>
+        StateDocument document,
+        ClockPolicy clock,
+        DateTimeOffset takenAt,
+        DateTimeOffset now,
+        RegisterPolicy? policy = null,
+        IReadOnlyList<RegisterRefusal>? features = null) =>
         throw new NotSupportedException();
 
     protected override void Dispose(bool disposing)

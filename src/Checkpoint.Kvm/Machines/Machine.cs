@@ -33,6 +33,13 @@ public abstract class Machine : IDisposable
     public abstract StateList ToVmStateList();
 
     /// <summary>
+    /// What of the processor that the vCPUs were told of this host does not have. It asks nothing of the guest's memory, which may be on its way meanwhile.
+    /// </summary>
+    /// <param name="document">A checkpoint of a machine of the same description, which this one, that has not run, was built by.</param>
+    /// <returns>For <see cref="Restore"/>, which judges them.</returns>
+    public virtual IReadOnlyList<RegisterRefusal> CheckFeatures(StateDocument document) => [];
+
+    /// <summary>
     /// Sets the whole state, memory excepted, on a machine that has not run; reads everything back and compares. The machine
     /// must be thrown away where anything was refused.
     /// </summary>
@@ -41,9 +48,15 @@ public abstract class Machine : IDisposable
     /// <param name="takenAt">When the checkpoint was taken.</param>
     /// <param name="now">The time of the restore, by the same wall clock.</param>
     /// <param name="policy">What is asked of each register; <see cref="RegisterPolicy.Strict"/> where none is given.</param>
+    /// <param name="features">What <see cref="CheckFeatures"/> found; null: it is called.</param>
     /// <returns>Every register that was refused or read back otherwise, and those that the policy let differ.</returns>
     public abstract RestoreReport Restore(
-        StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null);
+        StateDocument document,
+        ClockPolicy clock,
+        DateTimeOffset takenAt,
+        DateTimeOffset now,
+        RegisterPolicy? policy = null,
+        IReadOnlyList<RegisterRefusal>? features = null);
 
     /// <summary>The guest physical address that the first vCPU of a checkpoint touches first, its page tables as a rule; null where that is not known.</summary>
     /// <param name="document">The checkpoint.</param>

@@ -166,7 +166,12 @@ public sealed class Arm64Machine : Machine
     /// </remarks>
     /// <exception cref="NotSupportedException">The clock is to advance, and nobody knows how fast this host's counter counts.</exception>
     public override RestoreReport Restore(
-        StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null)
+        StateDocument document,
+        ClockPolicy clock,
+        DateTimeOffset takenAt,
+        DateTimeOffset now,
+        RegisterPolicy? policy = null,
+        IReadOnlyList<RegisterRefusal>? features = null)
     {
         if (clock == ClockPolicy.Advance)
             document = document with { Vcpus = [.. document.Vcpus.Select(vcpu => _counter.Advance(vcpu, now - takenAt))] };

@@ -149,10 +149,31 @@ public sealed class X64Machine : Machine
     public override StateList ToVmStateList() => _vmState.ToStateList();
 
     /// <inheritdoc/>
+    public override IReadOnlyList<RegisterRefusal> CheckFeatures(StateDocument document)
+    {
+        var check = new X64CpuidCheck(_kvm, Description.InterruptChip, Vcpus[0].Vcpu, Description.Vcpus[0].Features);
+        var refusals = new List<RegisterRefusal>();
+        for (var i = 0; i < Vcpus.Length; i++)
+        {
+            var features = document.Machine.Vcpus[i].Features;
+            refusals.AddRange(check.Against(i, features));
+            refusals.AddRange(check.Dropped(i, features, Vcpus[i].Vcpu.GetCpuid()));
+        }
+
+        return refusals;
+    }
+
+    /// <inheritdoc/>
     public override RestoreReport Restore(
-        StateDocument document, ClockPolicy clock, DateTimeOffset takenAt, DateTimeOffset now, RegisterPolicy? policy = null)
+        StateDocument document,
+        ClockPolicy clock,
+        DateTimeOffset takenAt,
+        DateTimeOffset now,
+        RegisterPolicy? policy = null,
+        IReadOnlyList<RegisterRefusal>? features = null)
     {
         var comparison = new StateComparison(policy ?? RegisterPolicy.Strict);
+        comparison.AddFeatures(features ?? CheckFeatures(document));
         if (!HasTheShapeOf(document, comparison))
             return comparison.Report;
 
@@ -179,17 +200,9 @@ public sealed class X64Machine : Machine
     /// <inheritdoc/>
     public override ulong? FirstTouched(StateDocument document) => X64FirstTouch.Of(document.Vcpus[0]);
 
-    // Before anything is set: what the vCPUs were told of the processor is what it has, and the lists of registers are the same.
-    // Features that are missing do not keep the rest from being tried; registers that are missing do.
+    // Before anything is set: the lists of registers are the same. Features that are missing do not keep the rest from being tried; registers that are missing do.
     private bool HasTheShapeOf(StateDocument document, StateComparison comparison)
     {
-        var check = new X64CpuidCheck(_kvm, Description.InterruptChip, Vcpus[0].Vcpu, Description.Vcpus[0].Features);
-        for (var i = 0; i < Vcpus.Length; i++)
-        {
-            var features = document.Machine.Vcpus[i].Features;
-            comparison.AddFeatures([.. check.Against(i, features), .. check.Dropped(i, features, Vcpus[i].Vcpu.GetCpuid())]);
-        }
-
         var refused = comparison.Report.Refusals.Count;
         for (var i = 0; i < Vcpus.Length; i++)
         {
