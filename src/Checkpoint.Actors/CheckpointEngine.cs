@@ -173,7 +173,8 @@ public sealed class CheckpointEngine : IAsyncDisposable
 
     /// <summary>
     /// Runs a restored machine without taking checkpoints of it. The restore is recorded in its machine's stream, unless another
-    /// process owns that; the guest does not wait for the disk, <see cref="DetachedMachine.Recorded"/> tells what became of it.
+    /// process owns that, from 10 ms on or when it is stopped: the guest, which does not wait for the disk, has the processors for itself until then.
+    /// <see cref="DetachedMachine.Recorded"/> tells what became of it.
     /// </summary>
     /// <returns>The running machine.</returns>
     public Task<DetachedMachine> RunAsync(RestoredMachine restored, MachineAttachment attachment, CancellationToken cancellationToken = default)
@@ -186,7 +187,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
         {
             try
             {
-                await Task.Delay(s_headStart, _time, cancellationToken).ConfigureAwait(false);
+                await Task.WhenAny(Task.Delay(s_headStart, _time, CancellationToken.None), detached.Stopping).ConfigureAwait(false);
                 recorded.SetResult(await TryRecordAsync(restored, cancellationToken).ConfigureAwait(false));
             }
             catch (Exception failure)
@@ -279,7 +280,7 @@ public sealed class CheckpointEngine : IAsyncDisposable
             var (history, snapshot) = await EventStream.RecoverFromSnapshotAsync(Store.Journal, restored.Vm, cancellationToken).ConfigureAwait(false);
             history = await AppendAsync(held, history, now, cancellationToken).ConfigureAwait(false);
             if (EventStream.IsSnapshotDue(history, snapshot))
-                await TrySaveSnapshotAsync(restored.Vm, history, cancellationToken).ConfigureAwait(false);
+                await TrySaveSnapshotAsync(restored.Vm, history).ConfigureAwait(false);
             return true;
         }
         catch (StoreException)
@@ -290,14 +291,15 @@ public sealed class CheckpointEngine : IAsyncDisposable
     }
 
     // Many restores of one checkpoint are as many events, which each of them reads. It only shortens that: what was to be written stands in the journal.
-    private async Task TrySaveSnapshotAsync(string vm, MachineHistory history, CancellationToken cancellationToken)
+    private async Task TrySaveSnapshotAsync(string vm, MachineHistory history)
     {
         try
         {
-            await EventStream.SaveSnapshotAsync(Store.Journal, vm, history, cancellationToken).ConfigureAwait(false);
+            await EventStream.SaveSnapshotAsync(Store.Journal, vm, history).ConfigureAwait(false);
         }
-        catch (StoreException)
+        catch (Exception)
         {
+            // Whatever it was.
         }
     }
 }

@@ -13,12 +13,14 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     private readonly MachineHost _host;
     private readonly TimeProvider _time;
     private readonly TaskCompletionSource<string?> _ended;
+    private readonly TaskCompletionSource _stopping;
 
     internal DetachedMachine(MachineAttachment attachment, Task<bool> recorded, TimeProvider time, IEngineThreads threads)
     {
         Recorded = recorded;
         _time = time;
         _ended = new TaskCompletionSource<string?>(threads.Completion);
+        _stopping = new TaskCompletionSource(threads.Completion);
         _host = new MachineHost(attachment, this, threads, takesCheckpoints: false);
         _host.Start();
     }
@@ -28,6 +30,9 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     /// guest runs; <see cref="StopAsync"/> waits for it, half a minute at most.
     /// </summary>
     public Task<bool> Recorded { get; }
+
+    /// <summary>Ends when the machine begins to be stopped.</summary>
+    internal Task Stopping => _stopping.Task;
 
     /// <summary>Ends, with the reason, when a vCPU has ended by itself; with null when the machine has been stopped and all have.</summary>
     public Task<string?> ParticipantEnded => _ended.Task;
@@ -48,6 +53,7 @@ public sealed class DetachedMachine : IAsyncDisposable, IParticipantListener
     /// <summary>Stops the vCPUs with no IO pending; the machine's registers and memory can be read afterwards.</summary>
     public async Task StopAsync()
     {
+        _stopping.TrySetResult();
         LeftBehind = await _host.StopAsync(s_patience, _time).ConfigureAwait(false);
         _ended.TrySetResult(LeftBehind is [var first, ..] ? $"{first} has not stopped within {(long)s_patience.TotalMilliseconds} ms" : null);
         // A journal that hangs must not keep whoever stops.

@@ -16,7 +16,6 @@ namespace Checkpoint.Actors.Coordination;
 /// </summary>
 internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
 {
-
     private readonly IMachineLock _held;
     private readonly CheckpointStore _store;
     private readonly TimeProvider _time;
@@ -183,7 +182,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         _coordinator.Handle(input, now, _effects);
         foreach (var effect in _effects)
             CarryOut(effect);
-        if (input is CoordinatorInput.AppendEnded)
+        if (input is CoordinatorInput.AppendEnded { Result: AppendResult.Committed })
             SaveSnapshotIfDue(_coordinator.History);
     }
 
@@ -289,7 +288,9 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
 
     private void SaveSnapshotIfDue(MachineHistory history)
     {
-        if (!EventStream.IsSnapshotDue(history, _lastSnapshot))
+        // A machine that begins anew continues from no checkpoint, which no event tells: until its first one this is not what the stream says.
+        var isTheStreams = history.Current is not null || history.Live.IsEmpty;
+        if (!isTheStreams || !EventStream.IsSnapshotDue(history, _lastSnapshot))
             return;
         _lastSnapshot = history.Head.SequenceNumber;
         _threads.Run(async () =>
@@ -298,7 +299,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
             {
                 await EventStream.SaveSnapshotAsync(_store.Journal, _held.Vm, history).ConfigureAwait(false);
             }
-            catch (StoreException)
+            catch (Exception)
             {
                 // A snapshot only shortens the next recovery; the next one is tried after as many events again.
             }

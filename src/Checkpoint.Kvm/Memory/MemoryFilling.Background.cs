@@ -10,7 +10,7 @@ public abstract partial class MemoryFilling
     // A guest that runs asks sooner, or need not.
     private static readonly TimeSpan s_headStart = TimeSpan.FromMilliseconds(3);
 
-    private Thread[]? _background;
+    private List<Thread>? _background;
     private Timer? _headStart;
     private bool _wantsBackground;
     private volatile bool _isAskedFor;
@@ -59,8 +59,8 @@ public abstract partial class MemoryFilling
     }
 
     /// <summary>
-    /// Brings in what is missing on threads of its own, when the first unit that was asked for is there, or after 3 ms: until then the guest has the
-    /// processors for itself. What they find damaged stops the machine, touched or not.
+    /// Brings in what is missing on threads of its own, from 3 ms after this call on, or sooner, when a unit that was asked for has come: until then the
+    /// guest has the processors for itself. What they find damaged stops the machine, touched or not.
     /// </summary>
     public void FillInBackground()
     {
@@ -68,7 +68,7 @@ public abstract partial class MemoryFilling
         {
             _wantsBackground = true;
             if (!_isDisposed)
-                _headStart ??= new Timer(static filling => ((MemoryFilling)filling!).StartBackground(), this, s_headStart, Timeout.InfiniteTimeSpan);
+                _headStart ??= new Timer(static filling => ((MemoryFilling)filling!).EndHeadStart(), this, s_headStart, Timeout.InfiniteTimeSpan);
         }
 
         if (_isAskedFor && FilledBytes > 0)
@@ -82,9 +82,27 @@ public abstract partial class MemoryFilling
             if (!_wantsBackground || _background is not null || _isDisposed || _missing == 0 || _failure is not null)
                 return;
             var count = TotalBytes > BytesOfOneThread ? Math.Min(2, Environment.ProcessorCount) : 1;
-            _background = [.. Enumerable.Range(0, count).Select(_ => new Thread(RunInBackground) { IsBackground = true, Name = "memory filling" })];
-            foreach (var thread in _background)
+            _background = new List<Thread>(count);
+            for (var i = 0; i < count; i++)
+            {
+                var thread = new Thread(RunInBackground) { IsBackground = true, Name = "memory filling" };
                 thread.Start();
+                _background.Add(thread);
+            }
+        }
+    }
+
+    // By a timer of the system's: how soon the rest comes is nobody's to simulate.
+    private void EndHeadStart()
+    {
+        try
+        {
+            StartBackground();
+        }
+        catch (Exception failure)
+        {
+            // No thread is to be had.
+            Fail(failure);
         }
     }
 

@@ -46,9 +46,13 @@ public sealed class EarlyVmTests
         await Eventually.IsTrueAsync(() => !calls.IsEmpty, "a VM is being created");
         gate.Set();
         using var early = new EarlyVm(watched, EngineThreads.Own);
-        Assert.NotNull(await early.TakeAsync());
-        Assert.Null(await early.TakeAsync());
-        await Eventually.IsTrueAsync(() => watched.Open.Count == 1, "the VM that nobody took is gone");
+        using (await early.TakeAsync())
+        {
+            Assert.Null(await early.TakeAsync());
+            await Eventually.IsTrueAsync(() => watched.Open.Count == 1, "the VM that nobody took is gone");
+        }
+
+        Assert.Empty(watched.Open);
     }
 
     [Fact]

@@ -47,4 +47,43 @@ public sealed class ManyRestoresTests
         Assert.InRange(history.Head.SequenceNumber, 75, long.MaxValue);
         Assert.InRange(history.Head.SequenceNumber - snapshot, 0, 63);
     }
+
+    [Fact]
+    public async Task A_machine_that_begins_anew_leaves_no_snapshot_that_the_stream_does_not_say()
+    {
+        await using var bench = Bench.Open(host: new SimulatedKvm());
+        using var guest = GuestMachine.Create(bench.Host, GuestKind.Counter, new GuestOptions { Vcpus = 1, MemoryBytes = 1 << 20 });
+        for (var i = 0; i < 3; i++)
+        {
+            await using var machine = await bench.AttachAsync(guest);
+            for (var round = 0; round < 25; round++)
+                await Bench.CommittedAsync(machine);
+        }
+
+        var before = await EventStream.RecoverFromSnapshotAsync(bench.Engine.Store.Journal, Bench.Vm);
+        await using (var machine = await bench.AttachAsync(guest))
+            Assert.Null(await machine.PinAsync(1));
+        var after = await EventStream.RecoverFromSnapshotAsync(bench.Engine.Store.Journal, Bench.Vm);
+        Assert.Equal((before.Snapshot, before.History.Current), (after.Snapshot, after.History.Current));
+        await using (var machine = await bench.AttachAsync(guest))
+            await Bench.CommittedAsync(machine);
+        Assert.Empty((await bench.Engine.Store.VerifyAsync()).Damages);
+    }
+
+    [Fact]
+    public async Task A_restore_that_is_stopped_at_once_is_recorded_and_waits_for_no_clock()
+    {
+        await using var bench = Bench.Open(host: new SimulatedKvm(), time: new ManualTime());
+        using (var guest = GuestMachine.Create(bench.Host, GuestKind.Counter, new GuestOptions { Vcpus = 1, MemoryBytes = 1 << 20 }))
+        {
+            await using var machine = await bench.AttachAsync(guest);
+            await Bench.CommittedAsync(machine);
+        }
+
+        using var restored = await bench.RestoreAsync(1);
+        var copy = Bench.GuestOf(restored);
+        await using var running = await bench.Engine.RunAsync(restored, new MachineAttachment(copy.Machine, copy) { Devices = [new GuestDevice(copy)] });
+        await running.StopAsync().WaitAsync(TimeSpan.FromSeconds(60));
+        Assert.True(await running.Recorded);
+    }
 }

@@ -6,10 +6,18 @@ namespace Checkpoint.Kvm.Tests.Machines;
 /// <summary>A kernel seen from the seam: a test hears of every call before it is made, may refuse it by throwing, and knows what is still open.</summary>
 internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 {
+    private readonly Lock _gate = new();
     private readonly List<string> _open = [];
 
     /// <summary>The VMs, memories and vCPUs that nobody has disposed of.</summary>
-    public IReadOnlyList<string> Open => _open;
+    public IReadOnlyList<string> Open
+    {
+        get
+        {
+            lock (_gate)
+                return [.. _open];
+        }
+    }
 
     /// <summary>The MSRs that vCPUs were told to set, in order, whichever call carried them.</summary>
     public List<uint> MsrsSet { get; } = [];
@@ -27,6 +35,18 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
     public IVm CreateVm(ulong type = 0) => Watch("KVM_CREATE_VM", () => new Vm(this, inner.CreateVm(type)));
 
     public void Dispose() => inner.Dispose();
+
+    private void Opened(string what)
+    {
+        lock (_gate)
+            _open.Add(what);
+    }
+
+    private void Closed(string what)
+    {
+        lock (_gate)
+            _open.Remove(what);
+    }
 
     private T Watch<T>(string call, Func<T> make)
     {
@@ -49,7 +69,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         {
             _kvm = kvm;
             _vm = vm;
-            kvm._open.Add("vm");
+            kvm.Opened("vm");
         }
 
         public int CheckExtension(uint capability) => _kvm.Watch("KVM_CHECK_EXTENSION", () => _vm.CheckExtension(capability));
@@ -105,7 +125,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Dispose()
         {
-            _kvm._open.Remove("vm");
+            _kvm.Closed("vm");
             _vm.Dispose();
         }
     }
@@ -119,7 +139,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         {
             _kvm = kvm;
             _memory = memory;
-            kvm._open.Add("memory");
+            kvm.Opened("memory");
         }
 
         public System.Collections.Immutable.ImmutableArray<MemoryRegion> Regions => _memory.Regions;
@@ -139,7 +159,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Dispose()
         {
-            _kvm._open.Remove("memory");
+            _kvm.Closed("memory");
             _memory.Dispose();
         }
     }
@@ -153,7 +173,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         {
             _kvm = kvm;
             _device = device;
-            kvm._open.Add("device");
+            kvm.Opened("device");
         }
 
         public bool HasAttribute(uint group, ulong attribute) => _kvm.Watch("KVM_HAS_DEVICE_ATTR", () => _device.HasAttribute(group, attribute));
@@ -165,7 +185,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Dispose()
         {
-            _kvm._open.Remove("device");
+            _kvm.Closed("device");
             _device.Dispose();
         }
     }
@@ -179,7 +199,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         {
             _kvm = kvm;
             _vcpu = vcpu;
-            kvm._open.Add($"vCPU {vcpu.Index}");
+            kvm.Opened($"vCPU {vcpu.Index}");
         }
 
         public int Index => _vcpu.Index;
@@ -279,7 +299,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Dispose()
         {
-            _kvm._open.Remove($"vCPU {Index}");
+            _kvm.Closed($"vCPU {Index}");
             _vcpu.Dispose();
         }
     }
