@@ -1,13 +1,13 @@
 using System.Buffers.Binary;
-using System.Runtime.InteropServices;
 
 namespace Checkpoint.Storage.Segments;
 
 /// <summary>Gathers the runs and checksums of a segment while its pages are written, and gives the index at the end.</summary>
-internal sealed class SegmentIndexBuilder
+internal sealed class SegmentIndexBuilder : IDisposable
 {
-    private readonly List<IndexRun> _runs = [];
-    private readonly List<uint> _checksums = [];
+    private readonly PooledList<IndexRun> _runs = new();
+    private readonly PooledList<uint> _checksums = new();
+    private readonly PooledList<byte> _bytes = new();
     private ulong _zeroPages;
     private int _blockRuns;
 
@@ -42,7 +42,7 @@ internal sealed class SegmentIndexBuilder
     /// <summary>Ends a block: where it stands in the file is known only now that it is packed.</summary>
     public void EndBlock(long offset, int storedBytes)
     {
-        foreach (ref var run in CollectionsMarshal.AsSpan(_runs)[_blockRuns..])
+        foreach (ref var run in _runs.Items[_blockRuns..])
         {
             if (run.Content == PageContent.Data)
                 run = run with { FileOffset = offset, StoredBytes = (uint)storedBytes };
@@ -51,51 +51,55 @@ internal sealed class SegmentIndexBuilder
         _blockRuns = _runs.Count;
     }
 
-    /// <summary>The bytes of the index.</summary>
+    /// <summary>The bytes of the index, until it is disposed of.</summary>
     /// <exception cref="InvalidOperationException">There are more runs and pages than an index can hold (2 GiB of it).</exception>
-    public byte[] Build(ReadOnlySpan<byte> header)
+    public ReadOnlyMemory<byte> Build(ReadOnlySpan<byte> header)
     {
         var size = SegmentFormat.IndexHeadBytes + ((long)_runs.Count * SegmentFormat.RunBytes) + ((long)_checksums.Count * SegmentFormat.ChecksumBytes);
         if (size > Array.MaxLength)
             throw new InvalidOperationException($"A segment with {_runs.Count} runs and {_checksums.Count} pages is too large.");
-        var index = new byte[size];
+        var index = _bytes.Extend((int)size);
+        index.Clear();
         header[..SegmentFormat.HeaderBytes].CopyTo(index);
-        var head = index.AsSpan(SegmentFormat.HeaderBytes);
+        var head = index[SegmentFormat.HeaderBytes..];
         BinaryPrimitives.WriteInt64LittleEndian(head, _runs.Count);
         BinaryPrimitives.WriteInt64LittleEndian(head[8..], _checksums.Count);
         BinaryPrimitives.WriteUInt64LittleEndian(head[16..], _zeroPages);
-        var rest = index.AsSpan(SegmentFormat.IndexHeadBytes);
-        foreach (var run in _runs)
+        var rest = index[SegmentFormat.IndexHeadBytes..];
+        foreach (var run in _runs.Items)
         {
             SegmentFormat.WriteRun(rest, run);
             rest = rest[SegmentFormat.RunBytes..];
         }
 
-        foreach (var checksum in _checksums)
+        foreach (var checksum in _checksums.Items)
         {
             BinaryPrimitives.WriteUInt32LittleEndian(rest, checksum);
             rest = rest[SegmentFormat.ChecksumBytes..];
         }
 
-        return index;
+        return _bytes.Memory;
     }
 
-    private void AddChecksums(ReadOnlySpan<byte> pages)
+    /// <summary>Forgets all.</summary>
+    public void Dispose()
     {
-        var first = _checksums.Count;
-        CollectionsMarshal.SetCount(_checksums, first + (pages.Length / SegmentFormat.PageBytes));
-        Crc32C.OfPages(pages, CollectionsMarshal.AsSpan(_checksums)[first..]);
+        _runs.Dispose();
+        _checksums.Dispose();
+        _bytes.Dispose();
     }
+
+    private void AddChecksums(ReadOnlySpan<byte> pages) => Crc32C.OfPages(pages, _checksums.Extend(pages.Length / SegmentFormat.PageBytes));
 
     /// <summary>Adds to the run before where it goes on there; a packed run lies in one block.</summary>
     private void Add(IndexRun run)
     {
         var canGoOn = run.Encoding == PageEncoding.None || _runs.Count > _blockRuns;
-        if (canGoOn && _runs.Count > 0 && _runs[^1] is var last && last.Content == run.Content
+        if (canGoOn && _runs.Count > 0 && _runs.Items[^1] is var last && last.Content == run.Content
             && last.GuestAddress + ((ulong)last.Pages * SegmentFormat.PageBytes) == run.GuestAddress
             && last.Pages + run.Pages <= SegmentFormat.MaxRunPages)
         {
-            _runs[^1] = last with { Pages = last.Pages + run.Pages, StoredBytes = last.StoredBytes + run.StoredBytes };
+            _runs.Items[^1] = last with { Pages = last.Pages + run.Pages, StoredBytes = last.StoredBytes + run.StoredBytes };
         }
         else
         {

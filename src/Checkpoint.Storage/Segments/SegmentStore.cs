@@ -187,7 +187,8 @@ public sealed class SegmentStore
         try
         {
             file = _files.CreateNew(path);
-            var stored = new SegmentWriter(file, encoding, progress, cancellationToken).Write(identity, runs);
+            using var writer = new SegmentWriter(file, encoding, progress, cancellationToken);
+            var stored = writer.Write(identity, runs);
             file.Sync();
             return stored;
         }

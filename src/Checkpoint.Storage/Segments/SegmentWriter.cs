@@ -9,7 +9,7 @@ namespace Checkpoint.Storage.Segments;
 /// are taken in pieces that fit a processor's cache, so that the checksum and the kernel read memory once. Where they are to be
 /// compressed they go through one block of memory, whatever there is to write.
 /// </summary>
-internal sealed class SegmentWriter(ISegmentFile file, PageEncoding encoding, IProgress<long>? progress, CancellationToken cancellationToken)
+internal sealed class SegmentWriter(ISegmentFile file, PageEncoding encoding, IProgress<long>? progress, CancellationToken cancellationToken) : IDisposable
 {
     private const int PieceBytes = 1 << 20;
 
@@ -49,12 +49,15 @@ internal sealed class SegmentWriter(ISegmentFile file, PageEncoding encoding, IP
         Flush();
         _written = packer?.End() ?? _written;
         var index = _index.Build(header);
-        var digest = Digest.Of(index);
+        var digest = Digest.Of(index.Span);
         var footer = new byte[SegmentFormat.FooterBytes];
         SegmentFormat.WriteFooter(footer, _written, index.Length, digest);
         file.Write([index, footer], _written);
         return new StoredPart(digest, _written + index.Length + footer.Length);
     }
+
+    /// <summary>Gives back what the index was gathered in.</summary>
+    public void Dispose() => _index.Dispose();
 
     private static void Check(PageRun run, ulong end)
     {

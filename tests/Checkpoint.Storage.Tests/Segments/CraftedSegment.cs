@@ -29,11 +29,11 @@ internal static class CraftedSegment
     {
         var header = new byte[SegmentFormat.DataOffset];
         SegmentFormat.WriteHeader(header, identity);
-        var builder = new SegmentIndexBuilder();
+        using var builder = new SegmentIndexBuilder();
         builder.BeginBlock();
         builder.AddPacked(0, pages);
         builder.EndBlock(SegmentFormat.DataOffset, SegmentFormat.BlockChecksumBytes + packed.Length);
-        var index = builder.Build(header);
+        var index = builder.Build(header).ToArray();
         var offset = (int)SegmentFormat.Align(SegmentFormat.DataOffset + SegmentFormat.BlockChecksumBytes + packed.Length);
         var file = new byte[offset + index.Length + SegmentFormat.FooterBytes];
         header.CopyTo(file, 0);

@@ -38,6 +38,25 @@ public sealed class SegmentTests : IDisposable
         }
     }
 
+    [Fact]
+    public void Writing_a_segment_like_the_one_before_leaves_little_to_be_collected()
+    {
+        const int Pages = 16384;
+        var copy = new OwnMemory(1024 * Page);
+        new Random(6).NextBytes(copy.GetSpan());
+        PageRun[] runs = [.. Enumerable.Range(0, Pages).Select(page => new PageRun((ulong)page * 2 * Page, copy.Memory.Slice(page % 1024 * Page, Page)))];
+        var least = long.MaxValue;
+        for (var number = 1; number <= 4; number++)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            _store.Write(_identity with { Id = new CheckpointId((ulong)number) }, runs);
+            least = Math.Min(least, GC.GetAllocatedBytesForCurrentThread() - before);
+        }
+
+        // Less than the index, which has 32 bytes for each run and 4 for each page.
+        Assert.InRange(least, 0, Pages * 36);
+    }
+
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
