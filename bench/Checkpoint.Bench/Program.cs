@@ -3,7 +3,17 @@ using Checkpoint.Bench;
 
 // bench/run builds everything, finds the files and calls this; its --help says what can be asked for.
 CultureInfo.CurrentCulture = CultureInfo.InvariantCulture;
-var options = BenchOptions.Parse(args);
+BenchOptions options;
+try
+{
+    options = BenchOptions.Parse(args);
+}
+catch (FormatException wrong)
+{
+    Console.Error.WriteLine($"{wrong.Message}: bench/run --help says what can be asked for");
+    return 2;
+}
+
 Console.WriteLine($"{options.Checkpoints} checkpoints each; pauses in µs as p50/p90/p99; engine and plain C by turns, every {options.Every.TotalMilliseconds:f0} ms.");
 Console.WriteLine(ResultTable.Header);
 foreach (var vcpus in options.Vcpus)
@@ -24,3 +34,5 @@ foreach (var vcpus in options.Vcpus)
 }
 
 Console.WriteLine(ResultTable.Legend);
+
+return 0;
