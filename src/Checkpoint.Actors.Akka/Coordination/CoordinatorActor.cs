@@ -157,11 +157,11 @@ internal sealed class CoordinatorActor : ReceivePersistentActor, IWithTimers
         if (!append.DeleteStateOf.IsEmpty || _shell.Parts.HasSuperfluous)
             _shell.TidyUp(parts => parts.DeleteDocuments(append.DeleteStateOf, _shell.LatestHead(head)));
         EndAppend(new AppendResult.Committed(head));
-        if (head.SequenceNumber - _lastSnapshot < _shell.Settings.EventsPerSnapshot)
+        var history = _shell.Coordinator.History;
+        if (head.SequenceNumber - _lastSnapshot < _shell.Settings.EventsPerSnapshot || history.Head != head || !EventStream.CanBeSnapshot(history))
             return;
         _lastSnapshot = head.SequenceNumber;
-        if (_shell.Coordinator.History.Head == head)
-            SaveSnapshot(HistorySnapshot.Of(_shell.Coordinator.History));
+        SaveSnapshot(HistorySnapshot.Of(history));
     }
 
     private void EndInDoubt(string doubt)

@@ -288,9 +288,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
 
     private void SaveSnapshotIfDue(MachineHistory history)
     {
-        // A machine that begins anew continues from no checkpoint, which no event tells: until its first one this is not what the stream says.
-        var isTheStreams = history.Current is not null || history.Live.IsEmpty;
-        if (!isTheStreams || !EventStream.IsSnapshotDue(history, _lastSnapshot))
+        if (!EventStream.CanBeSnapshot(history) || !EventStream.IsSnapshotDue(history, _lastSnapshot))
             return;
         _lastSnapshot = history.Head.SequenceNumber;
         _threads.Run(async () =>

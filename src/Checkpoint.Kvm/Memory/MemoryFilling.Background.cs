@@ -86,7 +86,16 @@ public abstract partial class MemoryFilling
             for (var i = 0; i < count; i++)
             {
                 var thread = new Thread(RunInBackground) { IsBackground = true, Name = "memory filling" };
-                thread.Start();
+                try
+                {
+                    thread.Start();
+                }
+                catch (OutOfMemoryException) when (i > 0)
+                {
+                    // The process may have no more threads; one brings in everything, too.
+                    break;
+                }
+
                 _background.Add(thread);
             }
         }

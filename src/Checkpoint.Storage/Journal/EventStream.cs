@@ -93,6 +93,12 @@ public static class EventStream
     public static bool IsSnapshotDue(MachineHistory history, long lastSnapshot) =>
         history.Head.SequenceNumber - lastSnapshot >= Math.Max(EventsPerSnapshot, history.Live.Count / LiveCheckpointsPerEvent);
 
+    /// <summary>
+    /// Whether a coordinator's history is what the stream says: that of a machine that has begun anew, which no event tells, is so from its first
+    /// checkpoint on.
+    /// </summary>
+    public static bool CanBeSnapshot(MachineHistory history) => history.Current is not null || history.Live.IsEmpty;
+
     /// <summary>Stores the history as a snapshot, so that the next recovery is short.</summary>
     /// <exception cref="StoreException">The journal cannot be written. Nothing is lost by that but the time of a recovery.</exception>
     public static Task SaveSnapshotAsync(IJournal journal, string vm, MachineHistory history, CancellationToken cancellationToken = default)

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 
 namespace Checkpoint.Storage.Segments;
 
@@ -9,6 +10,9 @@ namespace Checkpoint.Storage.Segments;
 internal sealed class PooledList<T> : IDisposable
     where T : unmanaged
 {
+    // The pool keeps what it is given for minutes, each size of it: what is larger than this comes seldom.
+    private const int MostKeptBytes = 16 << 20;
+
     private T[] _items = [];
 
     public int Count { get; private set; }
@@ -48,7 +52,7 @@ internal sealed class PooledList<T> : IDisposable
 
     private void GiveBack()
     {
-        if (_items.Length > 0)
+        if (_items.Length > 0 && (long)_items.Length * Unsafe.SizeOf<T>() <= MostKeptBytes)
             ArrayPool<T>.Shared.Return(_items);
     }
 }

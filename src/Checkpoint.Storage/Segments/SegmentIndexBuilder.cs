@@ -51,7 +51,7 @@ internal sealed class SegmentIndexBuilder : IDisposable
         _blockRuns = _runs.Count;
     }
 
-    /// <summary>The bytes of the index, until it is disposed of.</summary>
+    /// <summary>The bytes of the index, until it is disposed of; asked for once.</summary>
     /// <exception cref="InvalidOperationException">There are more runs and pages than an index can hold (2 GiB of it).</exception>
     public ReadOnlyMemory<byte> Build(ReadOnlySpan<byte> header)
     {

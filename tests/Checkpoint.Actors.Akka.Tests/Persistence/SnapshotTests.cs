@@ -31,6 +31,27 @@ public sealed class SnapshotTests() : ActorSystemTests("checkpoint.events-per-sn
         Assert.Equal(5, (await Extension.Engine.Store.RecoverAsync("a")).HighestNumber);
     }
 
+    [Fact]
+    public async Task A_machine_that_begins_anew_leaves_no_snapshot_that_the_stream_does_not_say()
+    {
+        await TakeAsync(checkpoints: 8);
+        await Eventually.IsTrueAsync(() => Numbers().Count > 0, "there is a snapshot");
+        using (var guest = Guest())
+        {
+            var machine = (await AttachAsync(guest)).Machine;
+            for (var i = 0; i < 6; i++)
+                await TellAsync(machine, i % 2 == 0 ? new MachineCommand.PinCheckpoint(8) : new MachineCommand.UnpinCheckpoint(8));
+            Assert.Empty((await Extension.Engine.Store.VerifyAsync()).Damages);
+            await TellAsync(machine, new MachineCommand.StopMachine());
+        }
+
+        Assert.Empty((await Extension.Engine.Store.VerifyAsync()).Damages);
+        var newest = Numbers()[^1];
+        await TakeAsync(checkpoints: 1);
+        await Eventually.IsTrueAsync(() => Numbers()[^1] > newest, "its first checkpoint brings the next");
+        Assert.Empty((await Extension.Engine.Store.VerifyAsync()).Damages);
+    }
+
     [Theory]
     [InlineData("UPDATE snapshot SET snapshot = zeroblob(100)")]
     [InlineData("UPDATE snapshot SET manifest = 'machine-history-v1'")]

@@ -45,11 +45,21 @@ public sealed class EarlyVmTests
         // It did not wait for the kernel, which is still at it.
         await Eventually.IsTrueAsync(() => !calls.IsEmpty, "a VM is being created");
         gate.Set();
-        using var early = new EarlyVm(watched, EngineThreads.Own);
-        using (await early.TakeAsync())
+        await Eventually.IsTrueAsync(() => watched.Closed == 1, "the VM that nobody took is gone");
+        Assert.Empty(watched.Open);
+    }
+
+    [Fact]
+    public async Task It_is_given_once()
+    {
+        using var watched = new WatchedKvm(new SimulatedKvm(), _ => { });
+        using (var early = new EarlyVm(watched, EngineThreads.Own))
         {
+            using var vm = await early.TakeAsync();
+            Assert.NotNull(vm);
             Assert.Null(await early.TakeAsync());
-            await Eventually.IsTrueAsync(() => watched.Open.Count == 1, "the VM that nobody took is gone");
+            early.Dispose();
+            Assert.Equal(["vm"], watched.Open);
         }
 
         Assert.Empty(watched.Open);

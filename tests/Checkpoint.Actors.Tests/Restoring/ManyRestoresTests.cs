@@ -43,9 +43,10 @@ public sealed class ManyRestoresTests
                 await Bench.CommittedAsync(machine);
         }
 
+        await Eventually.IsTrueAsync(() => bench.Engine.Store.Journal.LoadSnapshotAsync(Bench.Vm).Result is not null, "there is a snapshot");
         var (history, snapshot) = await EventStream.RecoverFromSnapshotAsync(bench.Engine.Store.Journal, Bench.Vm);
         Assert.InRange(history.Head.SequenceNumber, 75, long.MaxValue);
-        Assert.InRange(history.Head.SequenceNumber - snapshot, 0, 63);
+        Assert.InRange(snapshot, 64, long.MaxValue);
     }
 
     [Fact]
@@ -60,20 +61,33 @@ public sealed class ManyRestoresTests
                 await Bench.CommittedAsync(machine);
         }
 
-        var before = await EventStream.RecoverFromSnapshotAsync(bench.Engine.Store.Journal, Bench.Vm);
+        // The coordinators do not wait for theirs.
+        var journal = bench.Engine.Store.Journal;
+        await Eventually.IsTrueAsync(() => journal.LoadSnapshotAsync(Bench.Vm).Result is not null, "there is a snapshot");
+        var before = await EventStream.RecoverFromSnapshotAsync(journal, Bench.Vm);
         await using (var machine = await bench.AttachAsync(guest))
+        {
             Assert.Null(await machine.PinAsync(1));
-        var after = await EventStream.RecoverFromSnapshotAsync(bench.Engine.Store.Journal, Bench.Vm);
-        Assert.Equal((before.Snapshot, before.History.Current), (after.Snapshot, after.History.Current));
+            Assert.Null(await machine.PinAsync(2));
+        }
+
+        // The next one is written behind these, and it is right.
+        var pinned = await EventStream.RecoverFromSnapshotAsync(journal, Bench.Vm);
+        Assert.Equal((before.Snapshot, before.History.Current), (pinned.Snapshot, pinned.History.Current));
         await using (var machine = await bench.AttachAsync(guest))
+        {
             await Bench.CommittedAsync(machine);
+            await Eventually.IsTrueAsync(() => journal.LoadSnapshotAsync(Bench.Vm).Result!.SequenceNumber > before.Snapshot, "the next snapshot");
+        }
+
         Assert.Empty((await bench.Engine.Store.VerifyAsync()).Damages);
     }
 
     [Fact]
     public async Task A_restore_that_is_stopped_at_once_is_recorded_and_waits_for_no_clock()
     {
-        await using var bench = Bench.Open(host: new SimulatedKvm(), time: new ManualTime());
+        var time = new ManualTime();
+        await using var bench = Bench.Open(host: new SimulatedKvm(), time: time);
         using (var guest = GuestMachine.Create(bench.Host, GuestKind.Counter, new GuestOptions { Vcpus = 1, MemoryBytes = 1 << 20 }))
         {
             await using var machine = await bench.AttachAsync(guest);
@@ -83,7 +97,14 @@ public sealed class ManyRestoresTests
         using var restored = await bench.RestoreAsync(1);
         var copy = Bench.GuestOf(restored);
         await using var running = await bench.Engine.RunAsync(restored, new MachineAttachment(copy.Machine, copy) { Devices = [new GuestDevice(copy)] });
-        await running.StopAsync().WaitAsync(TimeSpan.FromSeconds(60));
-        Assert.True(await running.Recorded);
+        try
+        {
+            await running.StopAsync().WaitAsync(TimeSpan.FromSeconds(60));
+            Assert.True(await running.Recorded);
+        }
+        finally
+        {
+            time.Advance(TimeSpan.FromMinutes(1));
+        }
     }
 }

@@ -8,6 +8,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 {
     private readonly Lock _gate = new();
     private readonly List<string> _open = [];
+    private int _closed;
 
     /// <summary>The VMs, memories and vCPUs that nobody has disposed of.</summary>
     public IReadOnlyList<string> Open
@@ -36,16 +37,29 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
     public void Dispose() => inner.Dispose();
 
-    private void Opened(string what)
+    /// <summary>How many of them have been disposed of.</summary>
+    public int Closed
+    {
+        get
+        {
+            lock (_gate)
+                return _closed;
+        }
+    }
+
+    private void Add(string what)
     {
         lock (_gate)
             _open.Add(what);
     }
 
-    private void Closed(string what)
+    private void Close(string what)
     {
         lock (_gate)
+        {
             _open.Remove(what);
+            _closed++;
+        }
     }
 
     private T Watch<T>(string call, Func<T> make)
@@ -69,7 +83,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         {
             _kvm = kvm;
             _vm = vm;
-            kvm.Opened("vm");
+            kvm.Add("vm");
         }
 
         public int CheckExtension(uint capability) => _kvm.Watch("KVM_CHECK_EXTENSION", () => _vm.CheckExtension(capability));
@@ -125,7 +139,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Dispose()
         {
-            _kvm.Closed("vm");
+            _kvm.Close("vm");
             _vm.Dispose();
         }
     }
@@ -139,7 +153,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         {
             _kvm = kvm;
             _memory = memory;
-            kvm.Opened("memory");
+            kvm.Add("memory");
         }
 
         public System.Collections.Immutable.ImmutableArray<MemoryRegion> Regions => _memory.Regions;
@@ -159,7 +173,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Dispose()
         {
-            _kvm.Closed("memory");
+            _kvm.Close("memory");
             _memory.Dispose();
         }
     }
@@ -173,7 +187,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         {
             _kvm = kvm;
             _device = device;
-            kvm.Opened("device");
+            kvm.Add("device");
         }
 
         public bool HasAttribute(uint group, ulong attribute) => _kvm.Watch("KVM_HAS_DEVICE_ATTR", () => _device.HasAttribute(group, attribute));
@@ -185,7 +199,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Dispose()
         {
-            _kvm.Closed("device");
+            _kvm.Close("device");
             _device.Dispose();
         }
     }
@@ -199,7 +213,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
         {
             _kvm = kvm;
             _vcpu = vcpu;
-            kvm.Opened($"vCPU {vcpu.Index}");
+            kvm.Add($"vCPU {vcpu.Index}");
         }
 
         public int Index => _vcpu.Index;
@@ -299,7 +313,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
         public void Dispose()
         {
-            _kvm.Closed($"vCPU {Index}");
+            _kvm.Close($"vCPU {Index}");
             _vcpu.Dispose();
         }
     }
