@@ -7,7 +7,7 @@ namespace Checkpoint.Actors.Restoring;
 /// A VM with nothing in it, for a machine of which nobody knows yet what it will be: KVM_CREATE_VM needs nothing of the checkpoint, and takes about
 /// as long as reading its journal.
 /// </summary>
-internal sealed class EarlyVm : IDisposable
+internal sealed class EarlyVm : IAsyncDisposable
 {
     // Who waits goes on here: there is nothing else to do on this thread.
     private readonly TaskCompletionSource<IVm> _created = new();
@@ -39,15 +39,12 @@ internal sealed class EarlyVm : IDisposable
         return await _created.Task.ConfigureAwait(false);
     }
 
-    /// <summary>What nobody has taken is disposed of, as soon as it is there.</summary>
-    public void Dispose()
+    /// <summary>Disposes of what nobody has taken; returns when it is gone.</summary>
+    public async ValueTask DisposeAsync()
     {
-        if (!_isTaken)
-            _ = DisposeOfAsync();
-    }
-
-    private async Task DisposeOfAsync()
-    {
+        if (_isTaken)
+            return;
+        _isTaken = true;
         await ((Task)_created.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (_created.Task.IsCompletedSuccessfully)
             (await _created.Task.ConfigureAwait(false)).Dispose();

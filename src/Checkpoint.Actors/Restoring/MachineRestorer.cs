@@ -21,7 +21,7 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
     public async Task<RestoredMachine> RestoreAsync(
         IKvm kvm, EarlyVm early, CheckpointReference reference, RestoreOptions options, CancellationToken cancellationToken)
     {
-        using var _ = early;
+        await using var _ = early.ConfigureAwait(false);
         return await finder.ReadAsync(reference, found => RestoreAsync(kvm, early, found, options, cancellationToken), cancellationToken).ConfigureAwait(false);
     }
 

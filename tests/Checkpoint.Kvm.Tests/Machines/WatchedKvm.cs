@@ -8,7 +8,6 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 {
     private readonly Lock _gate = new();
     private readonly List<string> _open = [];
-    private int _closed;
 
     /// <summary>The VMs, memories and vCPUs that nobody has disposed of.</summary>
     public IReadOnlyList<string> Open
@@ -37,16 +36,6 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
 
     public void Dispose() => inner.Dispose();
 
-    /// <summary>How many of them have been disposed of.</summary>
-    public int Closed
-    {
-        get
-        {
-            lock (_gate)
-                return _closed;
-        }
-    }
-
     private void Add(string what)
     {
         lock (_gate)
@@ -56,10 +45,7 @@ internal sealed class WatchedKvm(IKvm inner, Action<string> onCall) : IKvm
     private void Close(string what)
     {
         lock (_gate)
-        {
             _open.Remove(what);
-            _closed++;
-        }
     }
 
     private T Watch<T>(string call, Func<T> make)
