@@ -23,6 +23,28 @@ internal interface IEngineThreads
     /// <summary>Does this beside everything else; it does not throw.</summary>
     void Run(Func<Task> work);
 
+    /// <summary>
+    /// Does this beside the caller. Whoever waits for the result goes on where it ends: there is nothing else to do there.
+    /// </summary>
+    Task<T> Beside<T>(Func<T> work)
+    {
+        var ended = new TaskCompletionSource<T>();
+        Run(() =>
+        {
+            try
+            {
+                ended.SetResult(work());
+            }
+            catch (Exception failure)
+            {
+                ended.SetException(failure);
+            }
+
+            return Task.CompletedTask;
+        });
+        return ended.Task;
+    }
+
     /// <summary>Random bytes: identities of checkpoints and of restored machines.</summary>
     void FillRandom(Span<byte> bytes);
 }

@@ -7,27 +7,12 @@ namespace Checkpoint.Actors.Restoring;
 /// A VM with nothing in it, for a machine of which nobody knows yet what it will be: KVM_CREATE_VM needs nothing of the checkpoint, and takes about
 /// as long as reading its journal.
 /// </summary>
-internal sealed class EarlyVm : IAsyncDisposable
+/// <param name="kvm">Where it is created, beside the caller.</param>
+/// <param name="threads">What that runs on.</param>
+internal sealed class EarlyVm(IKvm kvm, IEngineThreads threads) : IAsyncDisposable
 {
-    // Who waits goes on here: there is nothing else to do on this thread.
-    private readonly TaskCompletionSource<IVm> _created = new();
+    private readonly Task<IVm> _created = threads.Beside(() => kvm.CreateVm());
     private bool _isTaken;
-
-    /// <param name="kvm">Where it is created, beside the caller.</param>
-    /// <param name="threads">What that runs on.</param>
-    public EarlyVm(IKvm kvm, IEngineThreads threads) => threads.Run(() =>
-    {
-        try
-        {
-            _created.SetResult(kvm.CreateVm());
-        }
-        catch (Exception failure)
-        {
-            _created.SetException(failure);
-        }
-
-        return Task.CompletedTask;
-    });
 
     /// <summary>Gives the VM to the caller, who disposes of it; null where it has been taken before.</summary>
     /// <exception cref="KvmException">The kernel creates none.</exception>
@@ -36,7 +21,7 @@ internal sealed class EarlyVm : IAsyncDisposable
         if (_isTaken)
             return null;
         _isTaken = true;
-        return await _created.Task.ConfigureAwait(false);
+        return await _created.ConfigureAwait(false);
     }
 
     /// <summary>Disposes of what nobody has taken; returns when it is gone.</summary>
@@ -45,8 +30,8 @@ internal sealed class EarlyVm : IAsyncDisposable
         if (_isTaken)
             return;
         _isTaken = true;
-        await ((Task)_created.Task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        if (_created.Task.IsCompletedSuccessfully)
-            (await _created.Task.ConfigureAwait(false)).Dispose();
+        await ((Task)_created).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (_created.IsCompletedSuccessfully)
+            (await _created.ConfigureAwait(false)).Dispose();
     }
 }

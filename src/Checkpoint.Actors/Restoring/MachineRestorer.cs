@@ -29,7 +29,7 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         IKvm kvm, EarlyVm early, FoundCheckpoint found, RestoreOptions options, CancellationToken cancellationToken)
     {
         // The indexes grow with the memory, and each is read and its digest taken.
-        var opening = Beside(() => StoredMemory.Open(store.Segments, found.Vm, found.History, found.Checkpoint, readsAll: true));
+        var opening = threads.Beside(() => StoredMemory.Open(store.Segments, found.Vm, found.History, found.Checkpoint, readsAll: true));
         try
         {
             return await RestoreAsync(kvm, early, found, opening, options, cancellationToken).ConfigureAwait(false);
@@ -49,7 +49,7 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
         var (vm, checkpoint, _) = found;
         var document = await store.LoadAsync(vm, checkpoint, cancellationToken).ConfigureAwait(false);
         var machine = Build(kvm, await early.TakeAsync().ConfigureAwait(false), $"{vm}@{checkpoint.Number}", document.Machine, options.Batching);
-        var checking = Beside(() => machine.CheckFeatures(document));
+        var checking = threads.Beside(() => machine.CheckFeatures(document));
         try
         {
             var memory = await opening.ConfigureAwait(false);
@@ -93,26 +93,6 @@ internal sealed class MachineRestorer(CheckpointStore store, CheckpointFinder fi
     {
         await checking.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         machine.Dispose();
-    }
-
-    // Whoever waits for it goes on where it ends.
-    private Task<T> Beside<T>(Func<T> work)
-    {
-        var ended = new TaskCompletionSource<T>();
-        threads.Run(() =>
-        {
-            try
-            {
-                ended.SetResult(work());
-            }
-            catch (Exception failure)
-            {
-                ended.SetException(failure);
-            }
-
-            return Task.CompletedTask;
-        });
-        return ended.Task;
     }
 
     private static bool TryFillLazily(StoredMemory stored, IGuestMemory memory, MemoryFill fill, out string? obstacle)
