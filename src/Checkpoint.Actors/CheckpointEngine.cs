@@ -279,27 +279,15 @@ public sealed class CheckpointEngine : IAsyncDisposable
             using var held = Store.Lock(restored.Vm);
             var (history, snapshot) = await EventStream.RecoverFromSnapshotAsync(Store.Journal, restored.Vm, cancellationToken).ConfigureAwait(false);
             history = await AppendAsync(held, history, now, cancellationToken).ConfigureAwait(false);
+            // Many restores of one checkpoint are as many events, which each of them reads.
             if (EventStream.IsSnapshotDue(history, snapshot))
-                await TrySaveSnapshotAsync(restored.Vm, history).ConfigureAwait(false);
+                await EventStream.TrySaveSnapshotAsync(Store.Journal, restored.Vm, history).ConfigureAwait(false);
             return true;
         }
         catch (StoreException)
         {
             // The machine itself runs elsewhere and owns its stream, or the store can only be read: a copy may run all the same.
             return false;
-        }
-    }
-
-    // Many restores of one checkpoint are as many events, which each of them reads. It only shortens that: what was to be written stands in the journal.
-    private async Task TrySaveSnapshotAsync(string vm, MachineHistory history)
-    {
-        try
-        {
-            await EventStream.SaveSnapshotAsync(Store.Journal, vm, history).ConfigureAwait(false);
-        }
-        catch (Exception)
-        {
-            // Whatever it was.
         }
     }
 }

@@ -291,17 +291,7 @@ internal sealed class CoordinatorActor : IParticipantListener, ICoordinatorActor
         if (!EventStream.CanBeSnapshot(history) || !EventStream.IsSnapshotDue(history, _lastSnapshot))
             return;
         _lastSnapshot = history.Head.SequenceNumber;
-        _threads.Run(async () =>
-        {
-            try
-            {
-                await EventStream.SaveSnapshotAsync(_store.Journal, _held.Vm, history).ConfigureAwait(false);
-            }
-            catch (Exception)
-            {
-                // A snapshot only shortens the next recovery; the next one is tried after as many events again.
-            }
-        });
+        _threads.Run(() => EventStream.TrySaveSnapshotAsync(_store.Journal, _held.Vm, history));
     }
 
     private void DeleteAll(CoordinatorEffect.DeleteSegments delete)

@@ -109,6 +109,19 @@ public static class EventStream
         return journal.SaveSnapshotAsync(vm, row, cancellationToken);
     }
 
+    /// <summary>As above, where it does not matter whether it succeeds: the next one is tried after as many events again.</summary>
+    public static async Task TrySaveSnapshotAsync(IJournal journal, string vm, MachineHistory history)
+    {
+        try
+        {
+            await SaveSnapshotAsync(journal, vm, history).ConfigureAwait(false);
+        }
+        catch (Exception)
+        {
+            // A snapshot only shortens the next recovery.
+        }
+    }
+
     /// <summary>Folds one event in; what cannot follow is damage.</summary>
     internal static MachineHistory Fold(string vm, MachineHistory history, StoredEvent stored)
     {
